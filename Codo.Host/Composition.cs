@@ -87,7 +87,7 @@ internal static class Composition
             most,
             most + (int)(Descriptors.Reserved(descriptors) / 8),
             settings.MaxConnectionsPerAddress,
-            KnownHosts.ProxiesOf(configuration)
+            TrustedHosts.ProxiesOf(configuration)
         );
         services.AddSingleton(connections).AddSingleton<IConnectionListenerFactory, BoundedListeners>();
         builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, most, connections));
@@ -149,7 +149,7 @@ internal static class Composition
         app.UseForwardedHeaders();
         app.UseRequestPipeline();
         app.UseFailures();
-        app.UseKnownHosts();
+        app.UseTrustedHosts();
         app.UseRoles();
         app.UseLegacyPathPrefixes();
         // Gateways cut off what is silent for a minute, some for half of one; the framework's own interval is two minutes.

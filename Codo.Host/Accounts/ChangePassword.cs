@@ -42,9 +42,9 @@ internal static class ChangePassword
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                var ended = await OwnAccount.SetPassword(connection, transaction, caller, account.UserId, hash, account.PasswordHash);
+                var revokedAt = await OwnAccount.SetPassword(connection, transaction, caller, account.UserId, hash, account.PasswordHash);
                 // Before another new password goes on, which waits for this one: it ends the session too.
-                session = await sessions.Open(connection, transaction, http.HttpContext!, person, after: ended);
+                session = await sessions.Open(connection, transaction, http.HttpContext!, person, after: revokedAt);
                 await transaction.CommitAsync(cancellationToken);
             }
 

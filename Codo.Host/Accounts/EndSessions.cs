@@ -66,8 +66,8 @@ internal static class EndSessions
                 }
                 else
                 {
-                    var ended = await connection.QuerySingleAsync<DateTime>(EndOthersSql, caller, transaction);
-                    await Revocations.EndAhead(connection, transaction, caller.UserId, ended, caller.UserId, except: caller.TokenId);
+                    var revokedAt = await connection.QuerySingleAsync<DateTime>(EndOthersSql, caller, transaction);
+                    await Revocations.RevokeIssuedAfter(connection, transaction, caller.UserId, revokedAt, caller.UserId, except: caller.TokenId);
                 }
                 await Audit.Write(
                     connection,

@@ -33,7 +33,8 @@ internal sealed class NamedObjects(IEnumerable<IResourceReader> readers, Access 
     public async Task<(AccessDecision Decision, Text Missing)> Decide(NpgsqlConnection connection, Caller person, Verbs verb, Resource on, DateTime now)
     {
         var decision = access.Rules.Decide(person, verb, on, now);
-        if (readers.FirstOrDefault(reader => reader.Kind == on.Kind) is { } own) decision = await own.Judge(connection, person, verb, on, decision);
+        if (readers.FirstOrDefault(reader => reader.Kind == on.Kind) is { } own)
+            decision = await own.ApplyOwnRule(connection, person, verb, on, decision);
         return (decision, decision.IsAllowed ? Text.Same("") : decision.Against ?? Explanation.Missing(access.Rules, person, verb, on, now));
     }
 

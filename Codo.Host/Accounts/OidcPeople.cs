@@ -59,7 +59,7 @@ internal sealed class OidcPeople(
     {
         var subject = claims.FindFirstValue("sub") ?? throw new InvalidOperationException("The provider's token has no sub.");
         SignedIn person;
-        DateTime? ended;
+        DateTime? revokedAt;
         bool isDemoted;
         await using (var connection = await source.OpenConnectionAsync(context.RequestAborted))
         {
@@ -78,13 +78,13 @@ internal sealed class OidcPeople(
             if (isChanged) await connection.ExecuteAsync(UpdateSql, person, transaction);
             // What was signed in as a superuser says so until it ends.
             isDemoted = before.IsSuperuser && !person.IsSuperuser;
-            ended = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
-            if (isDemoted) await Revocations.EndAhead(connection, transaction, person.UserId, ended!.Value, by: 0);
+            revokedAt = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
+            if (isDemoted) await Revocations.RevokeIssuedAfter(connection, transaction, person.UserId, revokedAt!.Value, by: 0);
             await Write(connection, transaction, context, person.UserId, person.Username);
             if (isChanged) await Revocations.Announce(connection, transaction);
             var groups = claims.FindAll(settings.GroupsClaim).Select(claim => claim.Value).ToHashSet(StringComparer.Ordinal);
             await OidcTeams.Follow(connection, transaction, ByProvider(context, person), person.UserId, settings, groups);
-            await sessions.Open(connection, transaction, context, person, ended);
+            await sessions.Open(connection, transaction, context, person, revokedAt);
             await transaction.CommitAsync();
         }
 

@@ -102,7 +102,7 @@ internal sealed record OwnAccount(
 
     /// <summary>Gives the account another password; what was signed in with the one before is signed in no more.</summary>
     /// <param name="before">The hash of the password that was checked; null for an administrator, who checks none.</param>
-    /// <returns>Up to when tokens of the person are ended.</returns>
+    /// <returns>UTC; the time of the revocation of the person's sessions.</returns>
     /// <exception cref="Refusal">The account has another password by now than the one that was checked.</exception>
     public static async Task<DateTime> SetPassword(
         NpgsqlConnection connection,
@@ -120,11 +120,11 @@ internal sealed record OwnAccount(
             Before = before,
         };
         if (await connection.ExecuteAsync(SetPasswordSql, password, transaction) == 0) throw OwnPassword.Wrong;
-        var ended = await connection.QuerySingleAsync<DateTime>(EndSessionsSql, new { UserId = userId, By = by.UserId }, transaction);
-        await Revocations.EndAhead(connection, transaction, userId, ended, by.UserId);
+        var revokedAt = await connection.QuerySingleAsync<DateTime>(EndSessionsSql, new { UserId = userId, By = by.UserId }, transaction);
+        await Revocations.RevokeIssuedAfter(connection, transaction, userId, revokedAt, by.UserId);
         await Audit.Write(connection, transaction, by, "password", "account", userId.ToString(CultureInfo.InvariantCulture));
         await Revocations.Announce(connection, transaction);
-        return ended;
+        return revokedAt;
     }
 
     /// <summary>What is wrong with the name of a new account; null when nothing is.</summary>

@@ -47,10 +47,10 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         """;
 
     // Kept a little longer than the token: clocks differ. One that ends with the calendar is refused for good.
-    private const string EndAheadSql = """
+    private const string RevokeIssuedAfterSql = """
         INSERT INTO accounts.revocation (jti, until, by_id, reason)
         SELECT jti, CASE WHEN expires_at < '9999-12-31' THEN expires_at + interval '1 hour' END, @By, 'issued ahead' FROM accounts.session
-        WHERE user_id = @UserId AND issued_at > @Ended AND jti IS DISTINCT FROM CAST(@Except AS text)
+        WHERE user_id = @UserId AND issued_at > @RevokedAt AND jti IS DISTINCT FROM CAST(@Except AS text)
         """;
 
     // Milliseconds.
@@ -80,25 +80,26 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     }
 
     /// <summary>
-    /// Ends the sign-ins of a person that say that they were issued later than now, in the transaction that ends all up to now: a clock was ahead, or they
-    /// followed another revocation of this second. By their time they would be good again. What another issuer made and nobody has used is not known.
+    /// Revokes, by jti, a person's recorded sessions with an issue time after <paramref name="revokedAt"/> (the clock was ahead, or the session followed
+    /// another revocation in the same second): the revocation by time does not cover them. A session of another issuer that was never used is not recorded,
+    /// and stays.
     /// </summary>
-    /// <param name="ended">Up to when the transaction ends all.</param>
+    /// <param name="revokedAt">UTC; the time of the revocation in this transaction.</param>
     /// <param name="except">The <c>jti</c> of the one that goes on.</param>
-    public static Task EndAhead(
+    public static Task RevokeIssuedAfter(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
         long userId,
-        DateTime ended,
+        DateTime revokedAt,
         long by,
         string? except = null
     ) =>
         connection.ExecuteAsync(
-            EndAheadSql,
+            RevokeIssuedAfterSql,
             new
             {
                 UserId = userId,
-                Ended = ended,
+                RevokedAt = revokedAt,
                 By = by,
                 Except = except,
             },

@@ -48,7 +48,7 @@ internal static class RevokeTokens
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                var revoked = await connection.QuerySingleAsync<DateTime>(
+                var revokedAt = await connection.QuerySingleAsync<DateTime>(
                     RevokeSql,
                     new
                     {
@@ -62,7 +62,7 @@ internal static class RevokeTokens
                 if (request.UserId is { } person)
                 {
                     await connection.ExecuteAsync(AccessTokensSql, new { UserId = person }, transaction);
-                    await Revocations.EndAhead(connection, transaction, person, revoked, caller.UserId);
+                    await Revocations.RevokeIssuedAfter(connection, transaction, person, revokedAt, caller.UserId);
                 }
                 await Audit.Write(
                     connection,

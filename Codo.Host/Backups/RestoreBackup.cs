@@ -3,6 +3,7 @@ using System.Text;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -31,16 +32,16 @@ internal static class RestoreBackup
         SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY(@Schemas) AND c.relkind IN ('r', 'p', 'v')
         """;
 
-    private const string IsUnfinishedSql = """
-        SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'codo_restoring')
+    private const string IsUnfinishedSql = $"""
+        SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{Migrator.RestoringSchema}')
         """;
 
-    private const string BeginSql = """
-        CREATE SCHEMA IF NOT EXISTS codo_restoring
+    private const string BeginSql = $"""
+        CREATE SCHEMA IF NOT EXISTS {Migrator.RestoringSchema}
         """;
 
-    private const string FinishSql = """
-        DROP SCHEMA codo_restoring
+    private const string FinishSql = $"""
+        DROP SCHEMA {Migrator.RestoringSchema}
         """;
 
     // Rights are not in a backup: its roles may not be there. These are the migrations' own.

@@ -27,12 +27,12 @@ internal static class CompletionCommand
                 rest=${rest#"${rest%%[![:blank:]]*}"}
                 rest=${rest#"$word"}
             done
-            # What stands before the last of them stays on the line.
+            # bash replaces only the part after the last : = or @.
             typed=${words[${#words[@]} - 1]}
             [[ -n $word && -z ${word//[@:=]/} ]] || typed=${typed%"$word"}
             while IFS= read -r word; do
                 word=${word#"$typed"}
-                # Of nothing %q makes two quotes.
+                # printf %q writes '' for an empty word.
                 [[ -z $word ]] || printf -v word %q "$word"
                 COMPREPLY+=("$word")
             done < <(codo __complete "${words[@]:1}" 2>/dev/null)

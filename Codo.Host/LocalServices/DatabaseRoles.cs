@@ -4,13 +4,12 @@ namespace Codo.Host.LocalServices;
 
 /// <summary>
 /// Who owns what in a cluster of Codo's own. The host works as <see cref="Host"/>, which owns its schemas and is no superuser: it cannot run programs or read
-/// files through PostgreSQL. The audit belongs to <see cref="AuditOwner"/>, as whom nobody signs in, so that the host may add to it and read it, and nothing
+/// files through PostgreSQL. The audit belongs to <c>codo_audit</c>, as whom nobody signs in, so that the host may add to it and read it, and nothing
 /// else. The superuser that initdb made decides this at each start, and has no part in the rest.
 /// </summary>
 internal static class DatabaseRoles
 {
     public const string Host = "codo_host";
-    public const string AuditOwner = "codo_audit";
 
     private const string RolesSql = """
         DO $$ BEGIN

@@ -49,17 +49,13 @@ internal static class ListOutbox
             SELECT FROM platform.outbox WHERE (dead_at IS NOT NULL) = @Dead
             """;
 
-        private const string CountSql = $"""
-            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-            """;
-
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var filter = new { Dead = request.Dead ?? true, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await ListReading.Begin(connection, cancellationToken);
             var rows = await connection.QueryAsync<Row>(ListSql, filter, transaction);
-            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, filter);
+            var count = await ListReading.Count(connection, transaction, RowsSql, filter);
             await transaction.CommitAsync(cancellationToken);
             return new Result(
                 [

@@ -34,7 +34,7 @@ internal static class TelemetrySetup
             .AddSingleton<Gauges>()
             .AddGauges<PlatformGauges>()
             .AddSingleton<INodeGaugeSource, NodeGauges>()
-            .AddSingleton(new OpenNetworks([.. (SettingsBinding.List(configuration, Networks) ?? []).Select(text => KnownHosts.Network(Networks, text))]));
+            .AddSingleton(new OpenNetworks([.. (SettingsBinding.List(configuration, Networks) ?? []).Select(text => TrustedHosts.Network(Networks, text))]));
         var isSent = settings.Otlp.Length > 0;
         var telemetry = services
             .AddOpenTelemetry()

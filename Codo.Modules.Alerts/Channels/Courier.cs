@@ -88,7 +88,7 @@ internal sealed class Courier(
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
 
     // Of the longest pause before a try, and of the longest time after which a try counts as lost.
-    private readonly TimeSpan longestWait = Longer(Sending.LongestPause(settings), LongestLimit + AfterLimit) + DatabaseClock.Difference;
+    private readonly TimeSpan longestWait = Longer(Sending.LongestPause(settings), LongestLimit + AfterLimit) + DatabaseClock.MaxSkew;
 
     /// <summary>Set when there is something to send: it is sent at once, instead of at the next poll.</summary>
     public WakeSignal Written => notifier.Written;
@@ -171,7 +171,7 @@ internal sealed class Courier(
             await transaction.CommitAsync(cancellation);
             return (row, []);
         }
-        var minute = new { Channel = channel, Since = now - Window, Until = now + DatabaseClock.Difference };
+        var minute = new { Channel = channel, Since = now - Window, Until = now + DatabaseClock.MaxSkew };
         var room = row.RateLimit - (int)await connection.ExecuteScalarAsync<long>(UsedSql, minute, transaction);
         var claimed = room <= 0 ? [] : (await connection.QueryAsync<Delivery>(ClaimSql, new
         {

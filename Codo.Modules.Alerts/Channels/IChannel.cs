@@ -29,8 +29,8 @@ internal sealed record Outcome(bool Taken, string Answer, bool Retry = true)
     /// <summary>What the other side said; it is stored, so it is cleaned.</summary>
     public string Answer { get; init; } = OutsideText.Clean(Answer);
 
-    /// <summary>It was not sent: the incident is gone, or another space's.</summary>
-    public bool IsElsewhere { get; init; }
+    /// <summary>Not sent: the incident was deleted, or has moved to a space that this channel does not serve.</summary>
+    public bool HasNoIncident { get; init; }
 
     public static Outcome NobodyHas(string what) => new(false, $"nobody's {what} is known (see /v2/alerts/contact/)", Retry: false);
 }

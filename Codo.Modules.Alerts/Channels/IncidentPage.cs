@@ -150,7 +150,7 @@ internal static partial class IncidentPage
         if (row.ResolvedAt is { } over) facts.Add((Pair("持续", "Lasted"), DurationWords.Of(over - row.Ctime, Language.English)));
         var detail = Language.English ? row.DetailEn : row.DetailZh;
         var asOf = $"{zone.Text(now)[11..]} {zone.Info.Id}";
-        // It follows nothing: what it says is so at the time that it names.
+        // The page does not update itself, so it says when its facts were read.
         return $"""
             <p class="state {row.State}">{Encode(state)}</p>
             <p class="now"><span>{Pair($"截至 {Encode(asOf)}", $"As of {Encode(asOf)}")}</span> · <a href="/i/{row.Id}">{Pair("重新载入", "Reload")}</a></p>

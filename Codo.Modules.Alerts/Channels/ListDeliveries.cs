@@ -70,10 +70,6 @@ internal static class ListDeliveries
             SELECT {From}
             """;
 
-        private const string CountSql = $"""
-            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-            """;
-
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var list = (request with { Page = null, Limit = null }).ToString();
@@ -94,7 +90,7 @@ internal static class ListDeliveries
             await using var transaction = await ListReading.Begin(connection, cancellationToken);
             var rows = (await connection.QueryAsync<View>(ListSql, asked, transaction)).AsList();
             if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].DeliveryId));
-            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            var count = await ListReading.Count(connection, transaction, RowsSql, asked);
             await transaction.CommitAsync(cancellationToken);
             return new Result(rows, count.Rows, count.IsEstimate);
         }

@@ -60,7 +60,7 @@ internal sealed class Sending(
         {
             outcome = await Compose(channel, delivery) is { } message
                 ? await Call(channel, message)
-                : new Outcome(false, "the incident is gone, or another space's", Retry: false) { IsElsewhere = true };
+                : new Outcome(false, "the incident is gone, or another space's", Retry: false) { HasNoIncident = true };
         }
         catch (Exception error)
         {
@@ -182,7 +182,7 @@ internal sealed class Sending(
             await undeliverable.Over(connection, transaction);
         }
         else
-            await undeliverable.GivenUp(connection, transaction, carried, outcome.IsElsewhere);
+            await undeliverable.GivenUp(connection, transaction, carried, outcome.HasNoIncident);
         await transaction.CommitAsync();
         // Of one that another host has claimed meanwhile nothing was recorded.
         if (!outcome.Taken && carried.Count > 0)

@@ -240,7 +240,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var isTakenOver = trouble.Kind == "missed" && open is not null && open.RuleId != rule.RuleId;
         var reason = open?.ToldAt is null || isTakenOver ? "opened" : "repeated";
         // A time in the future is from before PostgreSQL's clock was put back: waiting for it would keep people from hearing of it for as long.
-        var last = open?.ToldAt > now + DatabaseClock.Difference ? null : open?.ToldAt;
+        var last = open?.ToldAt > now + DatabaseClock.MaxSkew ? null : open?.ToldAt;
         // What is published twice, because a host died in between, is told once: a reminder soon after another, and what reads as it did.
         var isAgain = trouble.Again && (trouble.Continues ? !(last > now - ReminderGap) : OutsideText.Storable(trouble.Detail.En) != open?.DetailEn);
         if (open is not null && now - last < TimeSpan.FromSeconds(rule.RepeatAfter) && !isAgain && !isTakenOver)

@@ -58,10 +58,6 @@ internal static class ListIncidents
             SELECT FROM alerts.task_monitor m {Where}
             """;
 
-        private const string CountSql = $"""
-            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-            """;
-
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var list = (request with { Page = null, Limit = null }).ToString();
@@ -84,7 +80,7 @@ internal static class ListIncidents
             await using var transaction = await ListReading.Begin(connection, cancellationToken, withBitmaps: request.Subject is not null);
             var found = (await connection.QueryAsync<IncidentView.Row>(ListSql, asked, transaction)).AsList();
             if (found.Count == place.Limit) positions.Remember(place, new Last(found[^1].Id));
-            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            var count = await ListReading.Count(connection, transaction, RowsSql, asked);
             await transaction.CommitAsync(cancellationToken);
             var rows = new List<IncidentView>(found.Count);
             foreach (var row in found)

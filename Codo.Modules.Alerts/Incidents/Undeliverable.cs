@@ -29,7 +29,7 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
 
     private const string AllFailedSql = """
         SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
-            AND NOT (@IsElsewhere AND EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round > @Round))
+            AND NOT (@HasNoIncident AND EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round > @Round))
         """;
 
     private const string OverSql = """
@@ -57,12 +57,14 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
     }
 
     /// <summary>Messages were given up: what no other channel has taken, or may still take, is undeliverable.</summary>
-    /// <param name="isElsewhere">Because their incident is another space's by now: a later round has told it there.</param>
+    /// <param name="hasNoIncident">
+    /// As <see cref="Channels.Outcome.HasNoIncident"/>: if a later round exists, it has notified people in the new space, so this is no delivery failure.
+    /// </param>
     public async Task GivenUp(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
         IReadOnlyList<GivenUp> messages,
-        bool isElsewhere = false
+        bool hasNoIncident = false
     )
     {
         await Lock(connection, transaction, messages);
@@ -71,7 +73,7 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
             {
                 Incident = message.IncidentId,
                 message.Round,
-                IsElsewhere = isElsewhere,
+                HasNoIncident = hasNoIncident,
             }, transaction))
                 await Raise(connection, transaction, message.IncidentId!.Value);
     }

@@ -96,7 +96,7 @@ internal sealed class Watch(
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         var now = time.GetUtcNow().UtcDateTime;
-        var asked = new { Now = now, Latest = now + DatabaseClock.Difference, From = IncidentStates.From(IncidentAction.Escalate) };
+        var asked = new { Now = now, Latest = now + DatabaseClock.MaxSkew, From = IncidentStates.From(IncidentAction.Escalate) };
         var due = (await connection.QueryAsync<DueRow>(DueSql, asked, transaction)).AsList();
         if (due.Count == 0) return false;
         var silences = (await connection.QueryAsync<Silence>(Silence.InForceSql, new { Now = now }, transaction)).AsList();

@@ -1,7 +1,7 @@
 -- runs beside: 0.2.0
--- A time before year 1 or after 9999 is none that the host can read: one row that has it would stop whoever reads it with others. Infinity is one that it can.
--- What is there already is not looked at, so that nobody waits. Of partitioned tables the time that they are divided by goes to the default partition; their
--- other times are read with care.
+-- The host cannot read a time outside the years 1 to 9999 (infinity it can): one such row would fail every query that returns it. NOT VALID: existing rows are
+-- not scanned, so no table is locked for long. Partitioned tables are left out: such a partition key goes to the default partition, other columns are guarded
+-- where they are read.
 DO $$
 DECLARE
     wide record;

@@ -54,10 +54,6 @@ internal static class ListSilences
             SELECT {From}
             """;
 
-        private const string CountSql = $"""
-            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-            """;
-
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var sight = access.Sees(ResourceKind.Rule);
@@ -65,7 +61,7 @@ internal static class ListSilences
             var asked = new { SeesAll = sight.All, sight.Spaces, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) };
             await using var transaction = await ListReading.Begin(connection, cancellationToken);
             var rows = (await connection.QueryAsync<View>(ListSql, asked, transaction)).Select(row => row with { Space = access.NameOf(row.SpaceId) }).ToList();
-            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            var count = await ListReading.Count(connection, transaction, RowsSql, asked);
             await transaction.CommitAsync(cancellationToken);
             return new Result(rows, count.Rows, count.IsEstimate);
         }

@@ -67,14 +67,14 @@ internal sealed class ExecutionMirror(
         UPDATE cron.dashboard_job SET state = @Status, looked_at = clock_timestamp() WHERE log_id = @LogId
         """;
 
-    private const string LaterSql = """
+    private const string LookedAtSql = """
         UPDATE cron.dashboard_job SET looked_at = clock_timestamp() WHERE log_id = @LogId
         """;
 
-    // As LaterSql, and whether both rows take a change.
+    // Like LookedAtSql, and fails if either of the two rows cannot be updated.
     private const string TriedSql = """
-        WITH later AS (UPDATE cron.dashboard_job SET looked_at = clock_timestamp() WHERE log_id = @LogId RETURNING log_id, nominal_at)
-        UPDATE cron.cron_log l SET dashboard_job = l.dashboard_job FROM later WHERE l.log_id = later.log_id AND l.nominal_at = later.nominal_at
+        WITH looked AS (UPDATE cron.dashboard_job SET looked_at = clock_timestamp() WHERE log_id = @LogId RETURNING log_id, nominal_at)
+        UPDATE cron.cron_log l SET dashboard_job = l.dashboard_job FROM looked WHERE l.log_id = looked.log_id AND l.nominal_at = looked.nominal_at
         """;
 
     private const string SettledSql = """
@@ -90,7 +90,7 @@ internal sealed class ExecutionMirror(
 
     protected override string Outdated => OutdatedSql;
 
-    protected override string LookedAt => LaterSql;
+    protected override string LookedAt => LookedAtSql;
 
     protected override string Lost => LostSql;
 
@@ -141,7 +141,7 @@ internal sealed class ExecutionMirror(
         }
         if (row.BackgroundJob is null)
         {
-            // First: for a row that takes no change no background job is made, and none again in each round.
+            // Write to the row first: if it cannot be updated, no background job is made. Otherwise every round would make another one.
             await connection.ExecuteAsync(TriedSql, new { row.LogId }, transaction);
             var made = jobs.Create(Job.FromExpression<FireDueJobs>(fire => fire.Fire(row.Job, facts.JobId, null!, CancellationToken.None)), StateOf(facts));
             await connection.ExecuteAsync(MadeSql, new { row.LogId, Id = made }, transaction);
@@ -154,7 +154,7 @@ internal sealed class ExecutionMirror(
             StateOf(facts),
             $"execution {row.LogId} of job {facts.JobId}",
             () => Shown(connection, transaction, facts),
-            () => connection.ExecuteAsync(LaterSql, new { row.LogId }, transaction),
+            () => connection.ExecuteAsync(LookedAtSql, new { row.LogId }, transaction),
             () => connection.ExecuteAsync(SettledSql, new { row.LogId }, transaction)
         );
     }

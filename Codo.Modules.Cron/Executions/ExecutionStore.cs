@@ -88,7 +88,7 @@ internal sealed class ExecutionStore
             SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at) FROM apart
         ), ended AS (
             UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp(),
-                cause_zh = '第 ' || a.attempt || ' 次执行在账本中已存在，排队记录已损坏，未再执行',
+                cause_zh = '第 ' || a.attempt || ' 次执行在台账中已存在，排队记录已损坏，未再执行',
                 cause_en = 'Attempt ' || a.attempt || ' is in the ledger already: the queued row is damaged, and nothing was run'
             FROM apart a WHERE l.log_id = a.log_id AND l.nominal_at = a.nominal_at AND l.status IN ('queued', 'running')
         )
@@ -173,11 +173,6 @@ internal sealed class ExecutionStore
     // executions, which somebody may have asked to stop since their command ended: all are locked, so that a stop that is about to commit is waited for.
     private const string JobsSql = """
         SELECT id FROM cron.job WHERE id = ANY(@Jobs) ORDER BY id FOR KEY SHARE
-        """;
-
-    // A job's row that somebody holds for longer keeps the ends of its own runs, and no other's.
-    private const string PatienceSql = """
-        SET LOCAL lock_timeout = '1s'
         """;
 
     private const string StopsSql = """
@@ -300,7 +295,8 @@ internal sealed class ExecutionStore
         else
         {
             await using var transaction = await connection.BeginTransactionAsync();
-            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
+            // A job's row that somebody holds for longer keeps the ends of its own runs, and no other's.
+            await LockWait.Limit(connection, transaction, TimeSpan.FromSeconds(1));
             ended = await End(connection, transaction, await WithoutVainRetries(connection, transaction, batch));
             await transaction.CommitAsync();
         }

@@ -9,7 +9,7 @@ internal sealed class LastDayCache(TimeProvider time)
 
     internal static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
 
-    private readonly ConcurrentDictionary<string, (long At, List<ShowStatistics.HourSums> Hours)> kept = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (long At, Lazy<Task<List<ShowStatistics.HourSums>>> Hours)> kept = new(StringComparer.Ordinal);
 
     /// <summary>Replaced in tests.</summary>
     internal TimeProvider Time { get; set; } = time;
@@ -18,11 +18,18 @@ internal sealed class LastDayCache(TimeProvider time)
     /// <param name="key">What the caller sees.</param>
     public async Task<List<ShowStatistics.HourSums>> Get(string key, Func<Task<List<ShowStatistics.HourSums>>> read)
     {
-        if (kept.TryGetValue(key, out var found) && Time.GetElapsedTime(found.At) < Longest) return found.Hours;
-        var at = Time.GetTimestamp();
-        var hours = await read();
         if (kept.Count >= MostKept) kept.Clear();
-        kept[key] = (at, hours);
-        return hours;
+        var anew = (Time.GetTimestamp(), new Lazy<Task<List<ShowStatistics.HourSums>>>(read));
+        // Whoever asks while they are read waits for that too.
+        var one = kept.AddOrUpdate(key, anew, (_, known) => Time.GetElapsedTime(known.At) < Longest ? known : anew);
+        try
+        {
+            return await one.Hours.Value;
+        }
+        catch
+        {
+            kept.TryRemove(KeyValuePair.Create(key, one));
+            throw;
+        }
     }
 }

@@ -6,10 +6,10 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>What the last 24 hours came to, by the hour.</summary>
 public sealed partial class LastDayStrip
 {
-    private const int Highest = 60, MostSaid = 6;
+    private const int Highest = 60, MostInWords = 6;
 
     private List<ShowStatistics.HourSums> hours = [];
-    private List<ShowStatistics.HourSums> unlike = [];
+    private List<ShowStatistics.HourSums> hoursWithFailures = [];
 
     [Inject]
     private Zone Zone { get; set; } = null!;
@@ -19,7 +19,7 @@ public sealed partial class LastDayStrip
     {
         hours = (await Send(new ShowStatistics.Query(null, null, null, null, null, "hour"))).Hours;
         // The newest first.
-        unlike = [.. hours.Where(hour => hour.Failed + hour.NotRun > 0).Reverse()];
+        hoursWithFailures = [.. hours.Where(hour => hour.Failed + hour.NotRun > 0).Reverse()];
     }
 
     private long Sum(Func<ShowStatistics.HourSums, long> part) => hours.Sum(part);
@@ -33,8 +33,8 @@ public sealed partial class LastDayStrip
             $"{hour.Success} succeeded, {hour.Failed} went wrong, {hour.NotRun} did not run"
         );
 
-    // The hours as words, for whoever has no mouse or no eyes for bars.
-    private string Said(IEnumerable<ShowStatistics.HourSums> some) =>
+    // The bars in words, for keyboards and screen readers.
+    private string InWords(IEnumerable<ShowStatistics.HourSums> some) =>
         string.Join(T("；", "; "), some.Select(Title)) is { Length: > 0 } words ? words : T("没有出错的，也没有未执行的", "nothing went wrong, and all that was due ran");
 
     // One failure among a thousand successes must be seen: nothing that happened is lower than two pixels.

@@ -480,9 +480,9 @@ internal sealed class Ledger(
         );
     }
 
-    // A miss is told whenever it is noticed, but for that of a job that was broken: people have heard of that already. Skips are once they are three in a row,
-    // which are one row of the ledger since nothing ran in between, and then once an hour: whoever listens says how often people hear of what goes on. What a
-    // high-risk rule keeps from running is told with the first: it stays so until a person does something.
+    // Published: every miss, unless the job was broken (reported already);
+    // overlap skips at the third in a row, then once an hour, so that alert rules can repeat;
+    // skips by a high-risk rule at the first, because they last until a person acts.
     private static async Task<bool> Tell(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,

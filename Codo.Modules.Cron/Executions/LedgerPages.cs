@@ -104,10 +104,6 @@ internal static class LedgerPages
         SELECT FROM cron.cron_log l WHERE {Where}
         """;
 
-    private const string CountSql = $"""
-        SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-        """;
-
     private const string CountOfJobsSql = $"""
         SELECT count(*) AS rows, count(DISTINCT id) AS jobs FROM (
             SELECT j.id FROM unnest(CAST(@Jobs AS bigint[]), CAST(@JobIds AS text[])) AS j(id, job_id)
@@ -182,7 +178,7 @@ internal static class LedgerPages
         if (filter.Statuses is [] || filter.Jobs is []) return default;
         var asked = Asked(filter);
         asked.AddDynamicParams(new { BeforeTime = (DateTime?)null, BeforeId = (long?)null });
-        if (filter.Jobs is null) return await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+        if (filter.Jobs is null) return await ListReading.Count(connection, transaction, RowsSql, asked);
         if (filter.Jobs.Length > 2 * SampledJobs)
         {
             var sample = Asked(Sample(filter));

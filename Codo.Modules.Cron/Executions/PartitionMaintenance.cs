@@ -97,7 +97,7 @@ internal sealed class PartitionMaintenance(
         }
         finally
         {
-            // What keeps a month from being made, and this run from succeeding, does not keep what is old.
+            // Drop old partitions even if making new ones failed.
             await DropOld(cancellation);
         }
     }
@@ -116,8 +116,8 @@ internal sealed class PartitionMaintenance(
                 before,
                 settings.LogRetentionDays
             );
-        // A month that cannot be dropped keeps nothing else.
-        await Steps.All(
+        // A month that cannot be dropped must not stop the other tasks.
+        await IndependentTasks.RunAll(
             cancellation,
             [
                 .. Tables.Select<string, Func<Task>>(table => () => DropMonths(table)),

@@ -72,7 +72,7 @@ internal sealed class Recovery(
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'running' AND EXISTS (SELECT 1 FROM gone)
         """;
 
-    private const string UnknownSql = $"""
+    private const string OrphansSql = $"""
         SELECT a.log_id, a.nominal_at, l.job_id, a.attempt, a.run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id, n.machine,
             {StartedAt}, a.incarnation >= n.machine_since AS is_nodes_machine
         FROM cron.left_unknown u JOIN cron.attempt a ON a.log_id = u.log_id AND a.nominal_at = u.nominal_at AND a.attempt = u.attempt
@@ -81,7 +81,7 @@ internal sealed class Recovery(
         """;
 
     // The ledger says what became of its newest attempt.
-    private const string KnownSql = """
+    private const string SettleOrphanSql = """
         WITH known AS (
             DELETE FROM cron.left_unknown WHERE node = @Name AND log_id = @LogId AND attempt = @Attempt RETURNING attempt
         ), said AS (
@@ -117,8 +117,8 @@ internal sealed class Recovery(
             rows = (await connection.QueryAsync<LeftRow>(LeftSql, new { Dead = dead, Incarnation = incarnation })).AsList();
         // Together, because each may take its 5 s between TERM and KILL.
         var failures = (await Task.WhenAll(rows.Select(row => TryRecover(row, dead, incarnation)))).OfType<Exception>().ToList();
-        // After them: what another machine settles meanwhile goes from those to these.
-        if (dead == node.Name) await EndUnknown(cancellation);
+        // Read after the running rows: meanwhile another node may move an attempt from active_execution to left_unknown.
+        if (dead == node.Name) await EndOrphans(cancellation);
         // Tried again by the next run: what was recovered does not come back.
         if (failures.Count > 0)
             throw new AggregateException($"{failures.Count} of {rows.Count} executions of node {dead} wait for PostgreSQL to be recovered", failures);
@@ -151,12 +151,12 @@ internal sealed class Recovery(
             log.LogWarning(failure, "An execution whose end is not recorded waits for PostgreSQL");
     }
 
-    // What another machine has settled while this node was away: its commands may run here, beside the job's next run.
-    private async Task EndUnknown(CancellationToken cancellation)
+    // Attempts that another machine settled while this node was away. Their commands may still run here, beside the job's next run.
+    private async Task EndOrphans(CancellationToken cancellation)
     {
         List<LeftRow> rows;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            rows = (await connection.QueryAsync<LeftRow>(UnknownSql, new { node.Name })).AsList();
+            rows = (await connection.QueryAsync<LeftRow>(OrphansSql, new { node.Name })).AsList();
         await Task.WhenAll(rows.Where(row => row.RunId.Length > 0 && IsHere(row)).Select(EndOne));
 
         async Task EndOne(LeftRow row)
@@ -166,7 +166,7 @@ internal sealed class Recovery(
                 var left = await End(row);
                 var cause = Cause(new Text($"节点 {node.Name} 中断", $"Node {node.Name} was cut off"), left);
                 await using var connection = await source.OpenConnectionAsync(CancellationToken.None);
-                await connection.ExecuteAsync(KnownSql, new
+                await connection.ExecuteAsync(SettleOrphanSql, new
                 {
                     node.Name,
                     row.LogId,

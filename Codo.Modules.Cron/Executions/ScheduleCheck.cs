@@ -87,8 +87,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
             SELECT a.log_id, d.delay FROM cron.active_execution a JOIN cron.cron_log l ON l.log_id = a.log_id AND l.nominal_at = a.nominal_at
                 CROSS JOIN LATERAL (SELECT CASE WHEN a.attempt = 1 THEN 0 WHEN l.spec ->> 'retry_delay' ~ '^[0-9]{1,6}$'
                     THEN CAST(l.spec ->> 'retry_delay' AS int) ELSE 0 END AS delay) d
-            WHERE a.state = 'queued' AND a.not_before > statement_timestamp() + interval '5 seconds'
-                AND a.not_before > statement_timestamp() + make_interval(secs => d.delay + 5)
+            WHERE a.state = 'queued' AND a.not_before > statement_timestamp() + CAST(@MaxSkew AS interval)
+                AND a.not_before > statement_timestamp() + make_interval(secs => d.delay) + CAST(@MaxSkew AS interval)
             FOR UPDATE OF a SKIP LOCKED) w
         WHERE g.log_id = w.log_id
         """;
@@ -132,7 +132,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         var wrong = new SortedSet<long>();
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
-            if (await connection.ExecuteAsync(LetGoSql) is > 0 and var count)
+            if (await connection.ExecuteAsync(LetGoSql, new { DatabaseClock.MaxSkew }) is > 0 and var count)
                 log.LogWarning("{Count} executions waited for a time from before PostgreSQL's clock was put back; they wait no longer", count);
             Collect(await connection.QueryAsync<JobRow>(AheadOrBrokenSql, new { Ahead }));
             var (isFirst, last) = (checkedTo is null, checkedTo ?? 0);

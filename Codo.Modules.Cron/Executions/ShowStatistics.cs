@@ -164,7 +164,7 @@ internal static class ShowStatistics
             var sight = access.Sees(ResourceKind.Job);
             if (request.By == "hour")
             {
-                var hours = request.JobId is null ? await lastDay.Get(sight.Key, Hours) : await Hours();
+                var hours = request.JobId is null ? await lastDay.Get(sight.Key, () => Hours(CancellationToken.None)) : await Hours(cancellationToken);
                 return new Result(DayOf(hours[0].At), DayOf(hours[^1].At), [], [], hours);
             }
             if (request.JobId is null && to.DayNumber - from.DayNumber >= MostDays)
@@ -222,9 +222,10 @@ internal static class ShowStatistics
                 []
             );
 
-            async Task<List<HourSums>> Hours()
+            // Whoever asked first may go away while others wait for the same answer.
+            async Task<List<HourSums>> Hours(CancellationToken cancellation)
             {
-                await using var own = await source.OpenConnectionAsync(cancellationToken);
+                await using var own = await source.OpenConnectionAsync(cancellation);
                 return (await own.QueryAsync<HourSums>(HoursSql, wanted)).AsList();
             }
         }

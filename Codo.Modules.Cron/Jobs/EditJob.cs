@@ -174,19 +174,19 @@ internal static class EditJob
             var interpreter = request.Interpreter?.Trim() ?? job.Interpreter;
             var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, interpreter, () => variables.Values);
             risk.Demand();
-            // As another user, in another directory or encoding, or on other nodes, the same words do something else. The rules see the variables' values in
-            // the command: released was what it did with the old ones.
-            var isMoved =
+            // The same command does something else as another user, in another directory or encoding, or on other nodes: the release lapses. With other
+            // variables it is kept only for a command that has none in it, because rules see their values there.
+            var hasOtherContext =
                 user != (job.RunAs is { Length: > 0 } named ? named : runAs.Default)
                 || Differs(request.WorkingDirectory, before.WorkingDirectory)
                 || Differs(request.Encoding, before.Encoding)
                 || Differs(request.Node is null ? null : NodeSelector.Form(request.Node), before.Node);
             var released =
-                isMoved ? ""
+                hasOtherContext ? ""
                 : hasOtherVariables ? JobRisk.Kept(job.Released, cmd, interpreter)
                 : job.Released;
             var isHeld = risk.NeedsSecond(released);
-            var isWriter = isMoved || hasOtherVariables || cmd != job.Cmd || interpreter != job.Interpreter;
+            var isWriter = hasOtherContext || hasOtherVariables || cmd != job.Cmd || interpreter != job.Interpreter;
             var version = await connection.ExecuteScalarAsync<int>(UpdateSql, new
             {
                 Risks = risk.Stored,

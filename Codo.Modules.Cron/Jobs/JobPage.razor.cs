@@ -31,7 +31,7 @@ public sealed partial class JobPage
             $"Delete {jobId}\nWhat runs goes on\nThe ledger stays\nIt can be brought back for 30 days"
         );
 
-    // Of what ran: a time that did not is no failure, as it is none in the bars.
+    // Share of runs that started. Skipped and missed times are no failures, as in the bars.
     private string Success =>
         runs.Where(run => run.Status is not ("queued" or "running" or "skipped" or "missed")).ToList() is { Count: > 0 } ended
             ? $"{100.0 * ended.Count(run => run.Status == "success") / ended.Count:0.#} % "

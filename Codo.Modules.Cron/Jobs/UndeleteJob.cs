@@ -82,7 +82,7 @@ internal static class UndeleteJob
             // Grants on it have ended with it: the roles on its space decide.
             var resource = Resource.Any(ResourceKind.Job, job.SpaceId);
             await access.Demand(Verbs.Edit, resource, Gone(request.DeletedId!.Value));
-            // What a superuser has taken away is not to run again as Codo's own user by anybody else.
+            // Undeleting makes the command run again: as Codo's own user only a superuser may do that.
             await runAs.MayChange(connection, transaction, caller, job.RunAs);
             var space = await access.SpaceForReturn(resource, request.Space, job.SpaceIsGone);
             var version = space == job.SpaceId ? job.Version : job.Version + 1;

@@ -44,8 +44,8 @@ internal sealed class LaneRunner(
     ILogger<LaneRunner> log
 )
 {
-    // The lane's row is locked first: whoever stops or ends it waits here, and the other way round. Fenced by the taking: once a commit that left the lane was
-    // not answered, the same node may have taken it anew, and another runner has it.
+    // Lock the lane first, so that stop/end and the runner serialise on it. Fenced by since: after a commit without an answer, the same node may have claimed
+    // the lane again for another runner.
     private const string OwnSql = """
         SELECT o.start_time <= clock_timestamp() AS due, o.start_time, o.args, o.secret_args, o.traceparent
         FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)

@@ -39,18 +39,22 @@ internal static class OrderEvents
              ELSE 0 END
         """;
 
-    // A dead letter counts as noted: its situation is told when a person sends it again, and not once more with every change. Hosts that come to trouble later
-    // are told as well: by what waits to be published, which is locked so that it is read after this is committed, or else by a message of their own. So the
-    // failures of a thousand hosts are few messages. That there are fewer is noted in the same way, and told to nobody, so that the next one counts.
+    // A dead letter counts as noted, so that later changes do not repeat its situation; it is published when a person sends it again.
+    // Hosts that fail later are reported by the message that still waits (locked, so that the relay reads it after this commit), else by a new one, which waits
+    // 2 s for more: few messages for a thousand failures.
+    // A falling number of failed hosts is noted too, and reported to nobody, so that the next failure counts.
     private const string NoteSql = $"""
         WITH waiting AS (
             SELECT message_id FROM platform.outbox WHERE stream = 'order:' || CAST(@ListId AS bigint) AND kind = 'orders.situation' FOR UPDATE SKIP LOCKED
         )
-        INSERT INTO platform.outbox (stream, kind, payload)
-        SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation}) FROM tasks.scheduler_task_list o
+        INSERT INTO platform.outbox (stream, kind, payload, next_try_at)
+        SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation}),
+            clock_timestamp() + CASE WHEN change.is_new THEN interval '0' ELSE interval '2 seconds' END
+        FROM tasks.scheduler_task_list o, LATERAL (
+            SELECT COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
+                ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation} AS is_new) change
         WHERE o.list_id = @ListId
-            AND (COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
-                ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
+            AND (change.is_new
                 OR {Situation} IN (4, 6) AND o.told_hosts <> (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id
                     AND l.state IN ('failed', 'interrupted')) AND NOT EXISTS (SELECT FROM waiting))
         """;

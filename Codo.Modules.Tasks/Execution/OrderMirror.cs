@@ -67,7 +67,7 @@ internal sealed class OrderMirror(
         UPDATE tasks.dashboard_job SET state = @Shown, looked_at = clock_timestamp() WHERE list_id = @ListId
         """;
 
-    private const string LaterSql = """
+    private const string LookedAtSql = """
         UPDATE tasks.dashboard_job SET looked_at = clock_timestamp() WHERE list_id = @ListId
         """;
 
@@ -93,7 +93,7 @@ internal sealed class OrderMirror(
 
     protected override string Outdated => OutdatedSql;
 
-    protected override string LookedAt => LaterSql;
+    protected override string LookedAt => LookedAtSql;
 
     protected override string Lost => LostSql;
 
@@ -137,8 +137,8 @@ internal sealed class OrderMirror(
         }
         if (row.BackgroundJob is null)
         {
-            // First: for a row that takes no change no background job is made, and none again in each round.
-            await connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction);
+            // Write to the row first: if it cannot be updated, no background job is made. Otherwise every round would make another one.
+            await connection.ExecuteAsync(LookedAtSql, new { row.ListId }, transaction);
             var made = jobs.Create(Job.FromExpression<Advancing>(advancing => advancing.Advance(row.ListId, null!)), StateOf(facts));
             await connection.ExecuteAsync(MadeSql, new { row.ListId, Id = made }, transaction);
             await transaction.SaveAsync(OneRow);
@@ -150,7 +150,7 @@ internal sealed class OrderMirror(
             StateOf(facts),
             $"order {row.ListId}",
             () => Shown(connection, transaction, facts),
-            () => connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction),
+            () => connection.ExecuteAsync(LookedAtSql, new { row.ListId }, transaction),
             () => connection.ExecuteAsync(SettledSql, new { row.ListId }, transaction)
         );
     }

@@ -162,7 +162,7 @@ internal sealed class ApprovalReminderReader : IOutboxReader
 {
     public string Kind => OrderEvents.Reminder;
 
-    public bool MayWait => true;
+    public bool IsScheduled => true;
 
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {

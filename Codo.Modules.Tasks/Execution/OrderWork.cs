@@ -51,20 +51,16 @@ internal sealed class OrderWork(
         SELECT sched_id, attempt, stop_requested FROM tasks.attempt WHERE node = @Name AND ended_at IS NULL AND stop_requested IS NOT NULL
         """;
 
-    // What was to last for a while when PostgreSQL's clock was put back would last as much longer. A lane whose step waits for a time of a person's still does:
-    // only one that pauses before a retry has a step at 2.
-    private const string TakeBackSql = """
+    // After PostgreSQL's clock was put back, a pause that was running would last longer by that step: restart it from now. A lane that waits for a start time
+    // given by a person keeps it; only a lane in a retry pause has a step with task_status 2.
+    private const string RebaseTimesSql = """
         UPDATE tasks.lane l SET due_at = clock_timestamp() + (l.due_at - l.since), since = clock_timestamp()
-        WHERE l.due_at > clock_timestamp() AND l.due_at < 'infinity' AND l.since > clock_timestamp() + interval '5 seconds' AND l.since < 'infinity'
+        WHERE l.due_at > clock_timestamp() AND l.due_at < 'infinity' AND l.since > clock_timestamp() + CAST(@MaxSkew AS interval) AND l.since < 'infinity'
             AND l.state = 'timed' AND EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2);
         UPDATE tasks.order_group SET wake_at = clock_timestamp() + make_interval(secs => batch_pause)
-            WHERE wake_at > clock_timestamp() + make_interval(secs => batch_pause) + interval '5 seconds' AND wake_at < 'infinity';
-        UPDATE tasks.advance SET at = clock_timestamp() WHERE at > clock_timestamp() + interval '65 seconds' AND at < 'infinity'
-        """;
-
-    // A row that somebody holds is left to a later round.
-    private const string PatienceSql = """
-        SET LOCAL lock_timeout = '1s'
+            WHERE wake_at > clock_timestamp() + make_interval(secs => batch_pause) + CAST(@MaxSkew AS interval) AND wake_at < 'infinity';
+        UPDATE tasks.advance SET at = clock_timestamp()
+            WHERE at > clock_timestamp() + interval '1 minute' + CAST(@MaxSkew AS interval) AND at < 'infinity'
         """;
 
     private const string ForgetKeysSql = """
@@ -93,18 +89,19 @@ internal sealed class OrderWork(
 
     public Task Recover(string node, long incarnation, CancellationToken cancellation) => recovery.Recover(node, incarnation, cancellation);
 
-    /// <summary>Recovers what is this node's by its rows and runs nowhere, and what waits because PostgreSQL's clock was put back.</summary>
+    /// <summary>Recovers rows that name this node although nothing runs for them, and restarts pauses that a clock put back would prolong.</summary>
     public async Task RecoverStrays(CancellationToken cancellation)
     {
         if (!node.HoldsLease) return;
-        await Steps.All(cancellation, TakeBack, () => recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs));
+        await IndependentTasks.RunAll(cancellation, RebaseTimes, () => recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs));
 
-        async Task TakeBack()
+        async Task RebaseTimes()
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
-            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
-            await connection.ExecuteAsync(TakeBackSql, transaction: transaction);
+            // A row that somebody holds is left to a later round.
+            await LockWait.Limit(connection, transaction, TimeSpan.FromSeconds(1));
+            await connection.ExecuteAsync(RebaseTimesSql, new { DatabaseClock.MaxSkew }, transaction);
             await transaction.CommitAsync(cancellation);
         }
     }

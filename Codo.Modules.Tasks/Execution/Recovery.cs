@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -28,14 +29,14 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
     // What was begun a moment ago may be on its way from the transaction to the runner. What was begun in the future is not: PostgreSQL's clock was put back.
     private const string StrayLanesSql = """
         SELECT lane_id, list_id, since FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running'
-            AND since NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + interval '5 seconds' ORDER BY lane_id
+            AND since NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + CAST(@MaxSkew AS interval) ORDER BY lane_id
         """;
 
     private const string StrayAttemptsSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL
-            AND a.started_at NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + interval '5 seconds' ORDER BY a.lane_id
+            AND a.started_at NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + CAST(@MaxSkew AS interval) ORDER BY a.lane_id
         """;
 
     private const string LockSql = """
@@ -95,14 +96,15 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
     /// </summary>
     public async Task RecoverStrays(string node, long incarnation, Func<long, bool> runsHere)
     {
+        var asked = new { Node = node, Incarnation = incarnation, DatabaseClock.MaxSkew };
         List<OrphanedProcess> attempts;
         List<Idle> lanes;
         await using (var connection = await source.OpenConnectionAsync())
         {
-            attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation }))
+            attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, asked))
                 .Where(attempt => !runsHere(attempt.LaneId))
                 .ToList();
-            lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation }))
+            lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, asked))
                 .Where(lane => !runsHere(lane.LaneId))
                 .ToList();
         }
@@ -234,9 +236,9 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
 
     private static Text Cause(string node, string word) => word switch
     {
-        "gone" => new Text($"节点 {node} 失联，其命令已不在运行", $"The node {node} was lost; its command runs no more"),
-        "running" => new Text($"节点 {node} 失联，其命令仍在运行", $"The node {node} was lost; its command still runs"),
-        _ => new Text($"节点 {node} 失联，无法得知其命令是否仍在运行", $"The node {node} was lost; whether its command still runs cannot be known"),
+        "gone" => new Text($"节点 {node} 宕机，其命令已不在运行", $"The node {node} was lost; its command runs no more"),
+        "running" => new Text($"节点 {node} 宕机，其命令仍在运行", $"The node {node} was lost; its command still runs"),
+        _ => new Text($"节点 {node} 宕机，无法得知其命令是否仍在运行", $"The node {node} was lost; whether its command still runs cannot be known"),
     };
 
     private sealed record Idle(long LaneId, long ListId, DateTime Since);

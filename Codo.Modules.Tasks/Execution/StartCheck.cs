@@ -29,7 +29,8 @@ internal sealed class StartCheck(RunPlans plans)
         UPDATE tasks.order_approval SET stopped_zh = @Zh, stopped_en = @En, not_submitter = not_submitter OR @NeedsSecond WHERE list_id = @ListId
         """;
 
-    // Who started it without its approvals did so for what it was then: the next start needs them again. A push back was answered by the approvals after it.
+    // Sending back voids approvals and break-glass starts: the next start needs new ones. Push-backs too: an approval had overruled them, and they must not
+    // show again.
     private const string VoidSql = """
         UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass', 'push_back')
         """;

@@ -55,7 +55,7 @@ internal static class StepOutcomes
                 left
             ),
             StopReason.Settled => StepEnd.Interrupted(
-                new Text($"节点被判定失联，返回后已终止该命令{rest.Zh}", $"The node was taken for dead; back again, it killed the command{rest.En}"),
+                new Text($"节点被判定宕机，返回后已终止该命令{rest.Zh}", $"The node was taken for dead; back again, it killed the command{rest.En}"),
                 left
             ),
             _ => StepEnd.Interrupted(new Text($"节点停止，命令已终止{rest.Zh}", $"The node was stopped, and the command was killed{rest.En}"), left),

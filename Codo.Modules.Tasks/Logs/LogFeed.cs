@@ -23,7 +23,7 @@ internal sealed class Follower : IDisposable
 /// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further
 /// than the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
 /// </summary>
-internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILogger log) : IDisposable
+internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog backlog, ILogger log) : IDisposable
 {
     /// <summary>Bytes that are kept for followers.</summary>
     public const int MostBytes = 1 << 20;
@@ -157,7 +157,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
                 {
                 }
 
-                if (ask) await AskForRest(token);
+                if (ask) await AskForBacklog(token);
                 // Whoever follows one attempt or one step may have lines to read that this feed cannot reach yet.
                 if (changes == had) Pulse();
                 await (held ? signal.Wait(Again, token) : signal.Wait(token));
@@ -206,13 +206,13 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
         return part.More;
     }
 
-    private async Task AskForRest(CancellationToken cancellation)
+    private async Task AskForBacklog(CancellationToken cancellation)
     {
         ask = false;
         var before = Missing;
         try
         {
-            elsewhere = await rest.Elsewhere(key, cancellation);
+            elsewhere = await backlog.Elsewhere(key, cancellation);
         }
         catch
         {
@@ -270,7 +270,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
 }
 
 /// <summary>The logs that are followed on this node.</summary>
-internal sealed class LogFeeds(LogReader reader, LogBacklog rest, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
+internal sealed class LogFeeds(LogReader reader, LogBacklog backlog, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, LogFeed> feeds = new(StringComparer.Ordinal);
@@ -294,7 +294,7 @@ internal sealed class LogFeeds(LogReader reader, LogBacklog rest, LogChanges cha
             listening = true;
             if (!feeds.TryGetValue(key.Text, out var feed))
             {
-                feeds[key.Text] = feed = new LogFeed(key, reader, rest, log);
+                feeds[key.Text] = feed = new LogFeed(key, reader, backlog, log);
                 feed.Begin();
             }
 

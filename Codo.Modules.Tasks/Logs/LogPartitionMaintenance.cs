@@ -49,7 +49,7 @@ internal sealed class LogPartitionMaintenance(
         }
         finally
         {
-            // What keeps a day from being made, and this run from succeeding, does not keep what is old.
+            // Drop old partitions even if making new ones failed.
             await DropOld(cancellation);
         }
     }
@@ -59,8 +59,8 @@ internal sealed class LogPartitionMaintenance(
     {
         if (await guard.Allows(cancellation) is not { } now) return;
         var before = now.AddDays(-settings.LogRetentionDays);
-        // A day that cannot be dropped keeps nothing else.
-        await Steps.All(cancellation, () => DropDays(Table), () => DropDays(Sealed), DeleteOld);
+        // A day that cannot be dropped must not stop the other tasks.
+        await IndependentTasks.RunAll(cancellation, () => DropDays(Table), () => DropDays(Sealed), DeleteOld);
 
         async Task DropDays(string table)
         {

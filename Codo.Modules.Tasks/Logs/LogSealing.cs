@@ -202,17 +202,15 @@ internal sealed class LogSealing(NpgsqlDataSource source, Node node, RetentionGu
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
             try
             {
-                await connection.ExecuteAsync(
-                    $"SET LOCAL lock_timeout = '100ms'; LOCK TABLE ONLY {LogPartitionMaintenance.Table} IN ACCESS EXCLUSIVE MODE",
-                    transaction: transaction
-                );
+                await LockWait.Limit(connection, transaction, TimeSpan.FromMilliseconds(100));
+                await connection.ExecuteAsync($"LOCK TABLE ONLY {LogPartitionMaintenance.Table} IN ACCESS EXCLUSIVE MODE", transaction: transaction);
                 // Vacuumed, it has no page left to read.
                 if (await connection.ExecuteScalarAsync<bool>($"SELECT NOT EXISTS (SELECT FROM tasks.{day.Name})", transaction: transaction))
                     await connection.ExecuteAsync($"DROP TABLE tasks.{day.Name}", transaction: transaction);
                 await transaction.CommitAsync(cancellation);
                 return;
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable)
+            catch (PostgresException error) when (DatabaseErrors.IsLockTimeout(error))
             {
                 await transaction.RollbackAsync(cancellation);
                 await Task.Delay(Again, cancellation);

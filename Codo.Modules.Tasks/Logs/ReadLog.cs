@@ -35,7 +35,8 @@ internal static class ReadLog
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog backlog, Access access)
+        : IRequestHandler<Query, Result>
     {
         private static readonly Text Deleted = new("输出已过保留期，已删除", "Its output is past its retention and was deleted");
 
@@ -44,7 +45,7 @@ internal static class ReadLog
             var key = await LogAccess.Open(source, access, query.LogKey, cancellationToken);
             // Asked before the lines: what is written between is then in them.
             var here = steps.IsCatchingUp(key.Text);
-            var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
+            var elsewhere = await backlog.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
             if (query.Tail is { } tail)
             {
                 var end = await reader.End(key, tail, cancellationToken, query.SchedId, query.Attempt);
@@ -75,7 +76,7 @@ internal static class ReadLog
             // What is lost is said once, by the answer that passes it; of a node that is away each answer says it.
             async Task<Text> Missing(bool isBlank, List<LostLines> passed) =>
                 passed.Count > 0 || elsewhere is not null ? LostLines.Words(passed, elsewhere)
-                : isBlank && !here && await rest.IsDeleted(key, query.SchedId, query.Attempt, cancellationToken) ? Deleted
+                : isBlank && !here && await backlog.IsDeleted(key, query.SchedId, query.Attempt, cancellationToken) ? Deleted
                 : Text.Same("");
         }
     }

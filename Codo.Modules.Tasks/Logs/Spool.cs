@@ -27,7 +27,7 @@ internal sealed class Spool
     private long latest;
     private string? failure;
     private bool inTail;
-    // The first files of the tail did not read: what is missing before the others is not the limit's alone.
+    // The first tail files are damaged, so the gap is not only output above MaxOutputPerStep.
     private bool tailIsDamaged;
 
     private Spool(SpoolFolder folder, OutputPlace place, SpoolFile? head)

@@ -51,8 +51,8 @@ internal sealed class SpoolFile : IDisposable
     private long length;
     private long lines;
     private long pendingLines;
-    // Behind its last line that reads there is what does not.
-    private bool hasRest;
+    // Bytes after the last readable line.
+    private bool hasTrailingBytes;
 
     private SpoolFile(string path, SafeFileHandle handle, byte[] head)
     {
@@ -66,7 +66,7 @@ internal sealed class SpoolFile : IDisposable
 
     public byte[] Head { get; }
 
-    /// <summary>What it had behind its last line is not the beginning of another: a power loss has damaged it.</summary>
+    /// <summary>The bytes after the last line are not the beginning of a record: a power loss damaged the file.</summary>
     public bool IsDamaged { get; private set; }
 
     /// <summary>Bytes of the file.</summary>
@@ -133,9 +133,9 @@ internal sealed class SpoolFile : IDisposable
     public void Flush()
     {
         if (pending.WrittenCount == 0) return;
-        // Not before: until then another start finds the damage, too.
-        if (hasRest) RandomAccess.SetLength(handle, length);
-        hasRest = false;
+        // Truncate at the first new write, not at opening: until then, another start must find the damage too.
+        if (hasTrailingBytes) RandomAccess.SetLength(handle, length);
+        hasTrailingBytes = false;
         RandomAccess.Write(handle, pending.WrittenSpan, length);
         Index(pending.WrittenSpan, length);
         Interlocked.Add(ref lines, pendingLines);
@@ -210,7 +210,7 @@ internal sealed class SpoolFile : IDisposable
     {
         var at = Find(line);
         RandomAccess.SetLength(handle, at.Offset);
-        hasRest = false;
+        hasTrailingBytes = false;
         lock (index) index.RemoveAll(offset => offset >= at.Offset);
         length = at.Offset;
         lines = at.Lines;
@@ -248,8 +248,8 @@ internal sealed class SpoolFile : IDisposable
 
         length = at.Offset;
         lines = at.Lines;
-        hasRest = size > length;
-        // A write that was cut short leaves a line's beginning: it reads, as far as it is there.
+        hasTrailingBytes = size > length;
+        // A write that was cut short leaves the beginning of a record, with a valid size. Anything else is damage.
         IsDamaged = size - length >= RecordHead && RecordSize(Block(length, RecordHead).Span) is null;
     }
 

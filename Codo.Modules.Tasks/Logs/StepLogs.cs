@@ -15,7 +15,7 @@ internal sealed class StepLogs(
     LogTable table,
     TaskLogChannel channel,
     LogChanges changes,
-    LogBacklog rest,
+    LogBacklog backlog,
     TimeProvider time,
     ILogger<StepLogs> log
 ) : IHostedService, IDisposable
@@ -28,12 +28,12 @@ internal sealed class StepLogs(
 
     private readonly ConcurrentDictionary<(long SchedId, int Attempt), Delivery> deliveries = new();
     private readonly CancellationTokenSource stopping = new();
-    // Attempts whose spool an earlier process left and which is damaged: a line is still to say so. Once made it stays the same, so that it is there once
-    // however often it is written.
-    private readonly Dictionary<(long SchedId, int Attempt), LogLine?> lost = [];
-    // Attempts whose spool neither reads nor could be set aside: the next start tries again.
+    // Attempts with a damaged spool from an earlier process, and the line that reports it once made. A repeated write has the same number, so the line
+    // appears once.
+    private readonly Dictionary<(long SchedId, int Attempt), LogLine?> damaged = [];
+    // Attempts whose spool can neither be read nor set aside. The next start tries again.
     private readonly HashSet<(long SchedId, int Attempt)> stuck = [];
-    // It is not known which attempts have a spool.
+    // The spool folder could not be read, so attempts with a spool are unknown.
     private bool isUnread;
 
     /// <summary>Set when a delivery has become whole.</summary>
@@ -82,7 +82,7 @@ internal sealed class StepLogs(
             foreach (var path in folder.Left()) TakeUp(path);
             // Also those of an earlier process, which may have ended before it said so. Of a log that is whole nothing is said again.
             foreach (var path in folder.Aside())
-                if (SpoolFolder.AttemptOf(path) is { } attempt) lost.TryAdd(attempt, null);
+                if (SpoolFolder.AttemptOf(path) is { } attempt) damaged.TryAdd(attempt, null);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -116,27 +116,27 @@ internal sealed class StepLogs(
     {
         await Task.Delay(ToBeRecorded, cancellation);
         var open = deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key);
-        await rest.SayWhole([.. open, .. lost.Keys, .. stuck], ofThisProcess: isUnread, cancellation);
+        await backlog.SayWhole([.. open, .. damaged.Keys, .. stuck], ofThisProcess: isUnread, cancellation);
         // Behind what another spool of the same attempt still brings.
-        foreach (var one in lost.Keys.Where(one => !deliveries.ContainsKey(one)).ToList()) await SayLost(one, cancellation);
+        foreach (var one in damaged.Keys.Where(one => !deliveries.ContainsKey(one)).ToList()) await SayLost(one, cancellation);
     }
 
     private async Task SayLost((long SchedId, int Attempt) one, CancellationToken cancellation)
     {
-        if (lost[one] is null)
+        if (damaged[one] is null)
         {
-            var end = await rest.End(one.SchedId, one.Attempt, cancellation);
+            var end = await backlog.End(one.SchedId, one.Attempt, cancellation);
             if (end is { Ended: false }) return;
             if (end is not null)
             {
                 const string Text = "[Codo]: 暂存文件已损坏，其中尚未入库的输出已丢失 / A spool file is damaged: output in it that had not been stored is lost";
                 var at = DateTime.UnixEpoch.AddMilliseconds(folder.Now);
-                lost[one] = new LogLine(LogKey.Parse(end.LogKey), one.SchedId, one.Attempt, end.LastLine + 1, false, Text, at);
+                damaged[one] = new LogLine(LogKey.Parse(end.LogKey), one.SchedId, one.Attempt, end.LastLine + 1, false, Text, at);
             }
         }
 
-        if (lost[one] is { } line) await table.Write([line], cancellation);
-        lost.Remove(one);
+        if (damaged[one] is { } line) await table.Write([line], cancellation);
+        damaged.Remove(one);
         Finished.Set();
     }
 
@@ -151,7 +151,7 @@ internal sealed class StepLogs(
             if (spool.IsDamaged)
             {
                 log.LogError("The spool {File} is damaged, and read as far as it can be", Path.GetFileName(path));
-                lost.TryAdd(attempt, null);
+                damaged.TryAdd(attempt, null);
             }
 
             log.LogInformation(

@@ -57,7 +57,7 @@ internal static class StreamOrderLog
         EventStream stream,
         OrderLogReader reader,
         OrderLogSubscription subscription,
-        LogBacklog rest,
+        LogBacklog backlog,
         long listId,
         DateTime? from,
         CancellationToken ending
@@ -89,7 +89,7 @@ internal static class StreamOrderLog
                     return;
             }
             from = until;
-            if (all) away = await rest.Elsewhere(listId, ending) is { Alive: false } gone ? gone : null;
+            if (all) away = await backlog.Elsewhere(listId, ending) is { Alive: false } gone ? gone : null;
             var missing = LostLines.Words(reader.Lost, away);
             if (missing != said && !await stream.Send("missing", null, new { missing, lost = LostLines.Words(reader.Lost, null) })) return;
             said = missing;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -39,7 +40,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
 
     // Submitted before PostgreSQL's clock was put back: the times that it was given then are as far ahead, but for one that a person has named.
     private const string IsFromAhead = """
-        create_time > clock_timestamp() + interval '5 seconds' AND isfinite(create_time) AND isfinite(not_before)
+        create_time > clock_timestamp() + CAST(@MaxSkew AS interval) AND isfinite(create_time) AND isfinite(not_before)
         """;
 
     // A time in the past means now. The console's button for a later time promises that nothing starts before it.
@@ -213,6 +214,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
                 StartTime = decision.Start?.UtcDateTime,
                 decision.Hold,
                 settings.LaterMeansHold,
+                DatabaseClock.MaxSkew,
                 caller.Nickname,
                 caller.UserId,
                 From = OrderStates.From(OrderAction.Approve),

@@ -37,10 +37,6 @@ internal static class ListOrders
             ORDER BY o.start_time DESC, o.list_id DESC LIMIT @Limit OFFSET @Offset
             """;
 
-        private const string CountSql = $"""
-            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
-            """;
-
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var viewer = Viewer.Of(access);
@@ -68,7 +64,7 @@ internal static class ListOrders
             var count =
                 rows.Count > 0 && rows.Count < place.Limit && shown <= ListReading.MostCounted
                     ? new ListCount(shown, false)
-                    : await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+                    : await ListReading.Count(connection, transaction, RowsSql, asked);
             await transaction.CommitAsync(cancellationToken);
             var ids = rows.ConvertAll(row => row.ListId);
             return new Result(OrderRow.Read(source, ids, cancellationToken), count.Rows, count.IsEstimate, ids.Count > 0 ? ids[0] : "");

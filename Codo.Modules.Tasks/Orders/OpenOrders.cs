@@ -18,7 +18,7 @@ internal static class OpenOrders
     /// <param name="Face">The key of its <see cref="OrderBadge"/>.</param>
     internal sealed record Row(long ListId, string TaskName, string Creator, string Face, DateTime Since, long Hosts, long Done, bool IsPushedBack);
 
-    // Its submitter reads why, and the approvers have nothing to do; until one of them approves it all the same: then the others have.
+    // Pushed back, and approved by nobody since: the submitter has to act. An approval after the push-back returns the order to the other approvers.
     private const string IsPushedBack = """
         EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.verdict = 'push_back' AND NOT p.void
             AND NOT EXISTS (SELECT FROM tasks.approval a WHERE a.list_id = p.list_id AND a.verdict = 'approve' AND NOT a.void

@@ -45,11 +45,17 @@ internal static class OrderAccess
         await connection.QuerySingleOrDefaultAsync<LockedOrder>(LockSql, new { ListId = listId }, transaction) ?? throw NoSuchOrder;
 
     /// <summary>
-    /// Whether somebody may approve an order that has not started, which its rule decides beside rights. Afterwards the verb is also what intervening needs,
-    /// which rights alone decide; to move the time of timed steps the rule is asked still.
+    /// Applies the approval rule to the verb approve, while the order is new or ready. Once the order has started, the verb means intervening, and roles alone
+    /// decide; moving the time of timed steps still asks the rule.
     /// </summary>
-    /// <param name="decision">What rights say.</param>
-    public static async Task<AccessDecision> Judge(NpgsqlConnection connection, TeamDirectory teams, Caller caller, long listId, AccessDecision decision)
+    /// <param name="decision">The decision by roles.</param>
+    public static async Task<AccessDecision> ApplyOwnRule(
+        NpgsqlConnection connection,
+        TeamDirectory teams,
+        Caller caller,
+        long listId,
+        AccessDecision decision
+    )
     {
         var order = await connection.QuerySingleOrDefaultAsync<LockedOrder>(FindSql, new { ListId = listId });
         if (order is not { State: OrderState.New or OrderState.Ready }) return decision;
@@ -133,8 +139,8 @@ internal sealed class OrderResources(TeamDirectory teams) : IResourceReader
         long.TryParse(id, CultureInfo.InvariantCulture, out var number) ? await OrderAccess.Find(connection, number) : null;
 
     // What the token's scope does not have no rule gives.
-    public async Task<AccessDecision> Judge(NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
+    public async Task<AccessDecision> ApplyOwnRule(NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
         verb == Verbs.Approve && decision.Basis != AccessBasis.Scope && resource.IsOne
-            ? await OrderAccess.Judge(connection, teams, caller, long.Parse(resource.Id, CultureInfo.InvariantCulture), decision)
+            ? await OrderAccess.ApplyOwnRule(connection, teams, caller, long.Parse(resource.Id, CultureInfo.InvariantCulture), decision)
             : decision;
 }

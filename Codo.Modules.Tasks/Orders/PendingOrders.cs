@@ -31,11 +31,6 @@ internal sealed class PendingOrders(
             ORDER BY o.list_id LIMIT 100
         """;
 
-    // An order that somebody holds for longer is left to the next look.
-    private const string PatienceSql = """
-        SET LOCAL lock_timeout = '5s'
-        """;
-
     public async Task EndOverdue(CancellationToken cancellation)
     {
         if (settings.PendingDays == 0 || !node.MayStart(OrderWork.WorkName)) return;
@@ -58,7 +53,7 @@ internal sealed class PendingOrders(
                 log.LogInformation("Order {Order} is not ended for want of an approval: {Why}", listId, refusal.Text.En);
             }
             catch (Exception error)
-                when ((!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsHeld(error)) && !cancellation.IsCancellationRequested)
+                when ((!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsLockTimeout(error)) && !cancellation.IsCancellationRequested)
             {
                 // It would come first again in the next look: the others do not wait for it.
                 log.LogError(error, "Order {Order} could not be ended for want of an approval; it is tried again", listId);
@@ -70,7 +65,8 @@ internal sealed class PendingOrders(
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        await connection.ExecuteAsync(PatienceSql, transaction: transaction);
+        // An order that somebody holds for longer is left to the next look.
+        await LockWait.Limit(connection, transaction, TimeSpan.FromSeconds(5));
         var order = await OrderAccess.Lock(connection, transaction, listId);
         // Somebody has approved or ended it since it was found: an order that was approved in time is never ended for want of an approval.
         if (order.State != OrderState.New || !await OrderEnding.End(connection, transaction, listId, "ended", Text.Same(Caller.Codo.Nickname))) return;

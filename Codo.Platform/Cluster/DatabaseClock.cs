@@ -20,8 +20,10 @@ public sealed class DatabaseClock : TimeProvider
     /// <summary>A difference from what was expected that is no drift any more: somebody set a clock.</summary>
     public static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
 
-    /// <summary>Two nodes read PostgreSQL's clock differently by less than this: a later time was written before the clock was put back.</summary>
-    public static readonly TimeSpan Difference = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// The most by which two nodes' readings of PostgreSQL's clock differ. A time further ahead was written before the clock was put back.
+    /// </summary>
+    public static readonly TimeSpan MaxSkew = TimeSpan.FromSeconds(5);
 
     /// <summary>Whether PostgreSQL's clock has gone evenly for this long; after a jump nobody can be judged by it for a while.</summary>
     public bool IsSteadyFor(TimeSpan time) =>

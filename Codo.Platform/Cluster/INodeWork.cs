@@ -14,7 +14,7 @@ public interface INodeWork
 
     /// <summary>
     /// Recovers every row under way that names this node and an incarnation up to the one given: each is guarded, so that two nodes that recover it do no harm.
-    /// Called for the own name at each join, also where others have recovered the rows: the commands on its machine they could not end.
+    /// Also called with this node's own name at each join, even if other nodes have recovered the rows: only this node can end the commands on its machine.
     /// </summary>
     Task Recover(string node, long incarnation, CancellationToken cancellation);
 

@@ -17,11 +17,12 @@ internal sealed class WorkLoops
         SELECT string_agg(concat(name, ' ', fenced), ',' ORDER BY name) FROM platform.node WHERE settled < fenced
         """;
 
-    // A node that has crashed and is back knows of its earlier starts more than others do: it ends the commands that they left on its machine. The others leave
-    // them to it for a while, unless it dies meanwhile.
+    // A restarted node recovers its own earlier incarnations, because only that node can end the commands on its machine. Other nodes leave them to that node
+    // for SelfRecoveryTime after its start, while its lease holds.
     private const string UnrecoveredSql = """
         SELECT name, fenced, fenced < incarnation AND name <> @Name AND stopped_at IS NULL AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
-            AND started_at BETWEEN clock_timestamp() - CAST(@OwnTime AS interval) AND clock_timestamp() + CAST(@OwnTime AS interval) AS is_left_to_itself
+            AND started_at BETWEEN clock_timestamp() - CAST(@SelfRecoveryTime AS interval) AND clock_timestamp() + CAST(@SelfRecoveryTime AS interval)
+            AS recovers_itself
         FROM platform.node WHERE settled < fenced
         """;
 
@@ -33,7 +34,7 @@ internal sealed class WorkLoops
         LongestRest = TimeSpan.FromSeconds(5),
         RecoveryPeriod = TimeSpan.FromSeconds(2),
         LongestRecoveryRest = TimeSpan.FromSeconds(30),
-        OwnTime = TimeSpan.FromSeconds(15);
+        SelfRecoveryTime = TimeSpan.FromSeconds(15);
 
     private readonly NpgsqlDataSource source;
     private readonly Node node;
@@ -113,17 +114,17 @@ internal sealed class WorkLoops
         if (!node.HoldsLease) return;
         List<Unrecovered> unrecovered;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            unrecovered = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql, new { node.Name, Node.Lease, OwnTime })).AsList();
-        // Also where others have settled its rows already: what runs on its machine they could not end.
+            unrecovered = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql, new { node.Name, Node.Lease, SelfRecoveryTime })).AsList();
+        // Even if other nodes have settled the rows: only this node can end the commands on its machine.
         var earlier = new Unrecovered(node.Name, node.Incarnation - 1, false);
         worked.Recovered.IsIdle = unrecovered.Count == 0 && worked.HasDone(earlier);
-        var dead = unrecovered.Where(left => !left.IsLeftToItself).ToList();
+        var toRecover = unrecovered.Where(left => !left.RecoversItself).ToList();
         var failures = new List<Exception>();
         // What an earlier start of this node left comes first: its new work waits for that alone. A node that cannot be recovered holds up no other.
         await TryRecover(earlier);
         if (failures.Count == 0) node.Recovered(worked.Work.Name);
-        foreach (var left in dead.Where(left => left.Name != node.Name || left.Fenced > earlier.Fenced)) await TryRecover(left);
-        foreach (var left in dead.Where(left => works.All(other => other.HasDone(left))))
+        foreach (var left in toRecover.Where(left => left.Name != node.Name || left.Fenced > earlier.Fenced)) await TryRecover(left);
+        foreach (var left in toRecover.Where(left => works.All(other => other.HasDone(left))))
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             if (await connection.ExecuteAsync(RecoveredSql, left) > 0)
@@ -146,8 +147,8 @@ internal sealed class WorkLoops
         }
     }
 
-    /// <param name="IsLeftToItself">The node is back, and recovers it itself.</param>
-    private sealed record Unrecovered(string Name, long Fenced, bool IsLeftToItself);
+    /// <param name="RecoversItself">The node is back and recovers its own earlier incarnations.</param>
+    private sealed record Unrecovered(string Name, long Fenced, bool RecoversItself);
 
     /// <summary>
     /// A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be

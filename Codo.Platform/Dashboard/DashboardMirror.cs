@@ -17,14 +17,9 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
     protected const int Batch = 10;
 
     /// <summary>
-    /// The savepoint of one row. Whoever has made a background job and noted it down sets it anew: what fails after that must not undo the note.
+    /// The savepoint around one row. Show sets it again after it has stored the id of a new background job, so that a later failure does not roll that id back.
     /// </summary>
     protected const string OneRow = "one";
-
-    // A row that somebody holds is left to a later round.
-    private const string PatienceSql = """
-        SET LOCAL lock_timeout = '1s'
-        """;
 
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
 
@@ -63,7 +58,8 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
         var (isWhole, isFull) = (true, false);
         await using (var transaction = await connection.BeginTransactionAsync(cancellation))
         {
-            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
+            // A row that somebody holds is left to a later round.
+            await LockWait.Limit(connection, transaction, TimeSpan.FromSeconds(1));
             var behind = (await connection.QueryAsync<TRow>(Outdated, new { Batch }, transaction)).AsList();
             foreach (var row in behind)
             {
@@ -91,7 +87,7 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
             await work();
             return true;
         }
-        catch (Exception error) when (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsHeld(error))
+        catch (Exception error) when (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsLockTimeout(error))
         {
             log.LogWarning(error, "The dashboard does not show one row of {Mirror}; the others go on", GetType().Name);
             await transaction.RollbackAsync(OneRow);

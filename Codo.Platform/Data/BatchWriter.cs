@@ -42,7 +42,7 @@ public sealed class BatchWriter<TItem, TResult>(
             {
                 await WriteBatch(batch);
             }
-            catch (Exception error) when (batch.Count > 1 && (DatabaseErrors.IsPermanent(error) || DatabaseErrors.IsHeld(error)))
+            catch (Exception error) when (batch.Count > 1 && (DatabaseErrors.IsPermanent(error) || DatabaseErrors.IsLockTimeout(error)))
             {
                 foreach (var one in batch) await WriteAlone(one);
             }

@@ -71,9 +71,9 @@ public static class DatabaseErrors
         && !IsTransient(error);
 
     /// <summary>
-    /// Whether somebody held a row for longer than the transaction's <c>lock_timeout</c>. It is transient, and one row's own: the others of a batch go on.
+    /// Whether a statement waited for a lock longer than <c>lock_timeout</c> (55P03). Transient; in a batch it concerns one row only, and the rest goes on.
     /// </summary>
-    public static bool IsHeld(Exception error) => error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
+    public static bool IsLockTimeout(Exception error) => error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
 
     /// <summary>
     /// Repeats what fails transiently until it succeeds or the token is cancelled, with growing pauses up to 2 s. A permanent failure is the caller's.

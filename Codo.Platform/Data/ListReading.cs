@@ -44,6 +44,11 @@ public static class ListReading
     }
 
     /// <summary>Counts the rows of a statement up to <see cref="MostCounted"/>; of more PostgreSQL's planner says how many it expects.</summary>
+    /// <param name="rowsSql">The rows without a limit.</param>
+    public static Task<ListCount> Count(NpgsqlConnection connection, NpgsqlTransaction transaction, string rowsSql, object parameters) =>
+        Count(connection, transaction, $"SELECT count(*) FROM ({rowsSql} LIMIT {MostCounted + 1}) counted", rowsSql, parameters);
+
+    /// <summary>The same, where the rows are counted by a statement of their own.</summary>
     /// <param name="countSql">Counts at most <see cref="MostCounted"/> + 1 rows.</param>
     /// <param name="rowsSql">The same rows without a limit; it is planned, not run.</param>
     public static async Task<ListCount> Count(NpgsqlConnection connection, NpgsqlTransaction transaction, string countSql, string rowsSql, object parameters)

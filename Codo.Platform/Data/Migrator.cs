@@ -74,8 +74,8 @@ public static class Migrator
         SELECT scriptname FROM platform.schema_version
         """;
 
-    private const string RestoringSql = """
-        SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'codo_restoring')
+    private const string RestoringSql = $"""
+        SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{RestoringSchema}')
         """;
 
     /// <summary>The schema that is there while a restore is under way, and after one that was cut off.</summary>

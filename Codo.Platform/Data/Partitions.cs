@@ -171,7 +171,7 @@ public static class Partitions
                 await connection.ExecuteAsync(sql, commandTimeout: 60);
                 return true;
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable)
+            catch (PostgresException error) when (DatabaseErrors.IsLockTimeout(error))
             {
                 if (++failed >= tries) return false;
                 await Task.Delay(TimeSpan.FromMilliseconds(200 * failed));

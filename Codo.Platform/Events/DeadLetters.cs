@@ -25,7 +25,7 @@ public sealed class DeadLetters(NpgsqlDataSource source, IEnumerable<IOutboxRead
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
-        var asked = new { OutboxRelay.MostAhead, Patient = OutboxRelay.Patient(readers) };
+        var asked = new { OutboxRelay.MostAhead, ScheduledKinds = OutboxRelay.ScheduledKinds(readers) };
         var (dead, oldest, ahead) = await connection.QuerySingleAsync<(long Dead, double? Oldest, long Ahead)>(
             new CommandDefinition(StateSql, asked, cancellationToken: cancellationToken)
         );

@@ -26,8 +26,8 @@ public interface IOutboxReader
     /// <summary>Whether messages of several streams that are due together become one event.</summary>
     bool ReadsTogether => false;
 
-    /// <summary>Whether a message is written for a time that is far ahead, and waits until then.</summary>
-    bool MayWait => false;
+    /// <summary>Messages are written for a time far ahead (a reminder), so a distant next_try_at is no sign that PostgreSQL's clock was put back.</summary>
+    bool IsScheduled => false;
 
     /// <summary>
     /// Reads what the event says, in the transaction that deletes the messages once the event was published: what is changed here is changed once.

@@ -29,11 +29,11 @@ public sealed class OutboxRelay(
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(2);
 
     /// <summary>A message whose next attempt is further ahead was written before PostgreSQL's clock was put back.</summary>
-    internal static readonly TimeSpan MostAhead = LongestPause + DatabaseClock.Difference;
+    internal static readonly TimeSpan MostAhead = LongestPause + DatabaseClock.MaxSkew;
 
     /// <summary>In SQL, of a message: whether its time is from before PostgreSQL's clock was put back. It is not waited for.</summary>
     internal const string IsFromAhead = """
-        next_try_at > clock_timestamp() + CAST(@MostAhead AS interval) AND next_try_at < 'infinity' AND kind <> ALL(@Patient)
+        next_try_at > clock_timestamp() + CAST(@MostAhead AS interval) AND next_try_at < 'infinity' AND kind <> ALL(@ScheduledKinds)
         """;
 
     private const string HeadsSql = $"""
@@ -66,22 +66,18 @@ public sealed class OutboxRelay(
         SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL
         """;
 
-    // The transaction holds what is due to be told: of a row that somebody holds for long the message waits, and no other does.
-    private const string PatienceSql = """
-        SET LOCAL lock_timeout = '500ms'
-        """;
-
     // Whether there may be a dead letter of which nobody was told: one of an earlier start, or one whose incident could not be opened.
     private volatile bool untold = true;
 
     private readonly Dictionary<string, IOutboxReader> readers = readers.ToDictionary(reader => reader.Kind, StringComparer.Ordinal);
-    private readonly string[] patient = Patient(readers);
+    private readonly string[] scheduledKinds = ScheduledKinds(readers);
 
     /// <summary>Set when this node has written a message.</summary>
     public WakeSignal Written => outbox.Written;
 
     /// <summary>The kinds whose messages wait for a time that is far ahead.</summary>
-    internal static string[] Patient(IEnumerable<IOutboxReader> readers) => [.. readers.Where(reader => reader.MayWait).Select(reader => reader.Kind)];
+    internal static string[] ScheduledKinds(IEnumerable<IOutboxReader> readers) =>
+        [.. readers.Where(reader => reader.IsScheduled).Select(reader => reader.Kind)];
 
     /// <summary>Publishes until no stream has a message that is due.</summary>
     public async Task<bool> PublishDue(CancellationToken cancellation)
@@ -91,7 +87,7 @@ public sealed class OutboxRelay(
         {
             List<Head> heads;
             await using (var connection = await source.OpenConnectionAsync(cancellation))
-                heads = (await connection.QueryAsync<Head>(HeadsSql, new { Batch, MostAhead, Patient = patient })).AsList();
+                heads = (await connection.QueryAsync<Head>(HeadsSql, new { Batch, MostAhead, ScheduledKinds = scheduledKinds })).AsList();
             var moved = 0;
             foreach (var (kind, ids) in Grouped(heads))
             {
@@ -161,7 +157,8 @@ public sealed class OutboxRelay(
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
-            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
+            // The transaction holds what is due to be told: of a row that somebody holds for long the message waits, and no other does.
+            await LockWait.Limit(connection, transaction, TimeSpan.FromMilliseconds(500));
             messages = (await connection.QueryAsync<OutboxMessage>(LockSql, new { Ids = ids }, transaction)).AsList();
             if (messages.Count == 0) return 0;
             if (!readers.TryGetValue(kind, out var reader)) throw new InvalidOperationException($"No module reads messages of kind '{kind}'.");
@@ -177,7 +174,7 @@ public sealed class OutboxRelay(
         catch (Exception error)
             when (messages.Count > 1
                 && error is not OperationCanceledException
-                && (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsHeld(error))
+                && (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsLockTimeout(error))
             )
         {
             // One of them is the cause: alone each shows whether it is.

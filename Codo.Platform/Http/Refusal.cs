@@ -46,7 +46,7 @@ public sealed class Refusal(int code, Text text, RefusalKind kind = RefusalKind.
     /// <summary>Whether the object exists and the caller may not see it. The answer is as for an unknown one; the audit records the attempt.</summary>
     public bool IsHidden { get; private init; }
 
-    /// <summary>The same answer to such an attempt. It is a new one, because some are shared.</summary>
+    /// <summary>A copy with IsHidden set. Not set in place, because some refusals are shared instances.</summary>
     public Refusal AsHidden() => new(Code, Text, Kind) { Hint = Hint, More = More, RetryAfter = RetryAfter, IsHidden = true };
 
     public static Refusal Invalid(string zh, string en, int code = -1) => new(code, new Text(zh, en));

@@ -16,11 +16,6 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
 {
     internal const string Table = "platform.audit";
 
-    // Whoever reads or writes the audit waits behind this while it waits itself.
-    private const string WaitSql = """
-        SET LOCAL lock_timeout = '100ms'
-        """;
-
     private const string DropRowsSql = """
         SELECT platform.drop_old_audit_rows(@Before)
         """;
@@ -45,7 +40,7 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
         }
         finally
         {
-            // What keeps a month from being made, and this run from succeeding, does not keep what is old.
+            // Drop old partitions even if making new ones failed.
             await DropOld(cancellation);
         }
     }
@@ -54,8 +49,8 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
     {
         if (await guard.Allows(cancellation) is not { } now) return;
         var before = now.AddDays(-settings.AuditRetentionDays);
-        // A month that cannot be dropped keeps nothing else.
-        await Steps.All(cancellation, DropMonths, DropRows);
+        // A month that cannot be dropped must not stop the other tasks.
+        await IndependentTasks.RunAll(cancellation, DropMonths, DropRows);
 
         async Task DropMonths()
         {
@@ -78,7 +73,8 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
-            await connection.ExecuteAsync(WaitSql, transaction: transaction);
+            // Whoever reads or writes the audit waits behind this while it waits itself.
+            await LockWait.Limit(connection, transaction, TimeSpan.FromMilliseconds(100));
             try
             {
                 var dropped = await connection.ExecuteScalarAsync<long>(
@@ -92,7 +88,7 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
                         settings.AuditRetentionDays
                     );
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable)
+            catch (PostgresException error) when (DatabaseErrors.IsLockTimeout(error))
             {
                 log.LogInformation("Rows of the audit that lie in no month are left to the next hour: somebody holds the table");
             }

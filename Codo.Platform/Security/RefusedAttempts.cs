@@ -17,7 +17,9 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
     /// <summary>Different attempts of one action that a node keeps apart in a minute. Each writes at most two rows: the first, and how many followed.</summary>
     public const int MostKeys = 200;
 
-    /// <summary>Names that one address claims in a minute; its further ones are counted without a name, so that it hides no other address.</summary>
+    /// <summary>
+    /// User names kept apart per address in a minute. Further names are counted without a name, so that one address cannot use up the places of others.
+    /// </summary>
     internal const int MostNames = 20;
 
     private const int MostText = 200;

@@ -95,7 +95,7 @@ public interface IResourceReader
         return found;
     }
 
-    /// <summary>What the object's own rule makes of a decision by rights, as the gate does; without such a rule the decision stays.</summary>
-    Task<AccessDecision> Judge(Npgsql.NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
+    /// <summary>Applies the object's own rule (an order's approval rule) to a decision by roles. Without such a rule the decision stays.</summary>
+    Task<AccessDecision> ApplyOwnRule(Npgsql.NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
         Task.FromResult(decision);
 }

@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text;
-
 namespace Codo.Platform.Security;
 
 public delegate void TakeBytes(ReadOnlySpan<byte> bytes);
@@ -16,32 +13,15 @@ public sealed class SecretMask
     /// <summary>A shorter value is not masked: it would hit words that are no secrets, and say by that what it is.</summary>
     public const int LeastLength = 6;
 
-    // In the order of their bytes, with the longest other form that each one begins with, or -1; and where those with a first byte begin. A secret may have
-    // thousands of lines that begin alike, and the output may be nothing but such beginnings.
-    private readonly byte[][] forms;
-    private readonly int[] shorter;
-    private readonly int[] places = new int[257];
-    private readonly SearchValues<byte> beginnings;
+    private readonly SecretTable table;
     private byte[] held = [];
     // How many of the held bytes belong to a secret that was already written as the mask.
     private int heldMasked;
 
-    public SecretMask(IEnumerable<string> secrets)
-    {
-        forms = [.. secrets.SelectMany(Forms).Distinct(StringComparer.Ordinal).Select(Encoding.UTF8.GetBytes)];
-        Array.Sort(forms, (one, other) => one.AsSpan().SequenceCompareTo(other));
-        shorter = new int[forms.Length];
-        for (var place = 0; place < forms.Length; place++)
-        {
-            var before = place - 1;
-            while (before >= 0 && !forms[place].AsSpan().StartsWith(forms[before])) before = shorter[before];
-            shorter[place] = before;
-            places[forms[place][0] + 1] = place + 1;
-        }
+    public SecretMask(IEnumerable<string> secrets) => table = SecretTable.Of([.. secrets]);
 
-        for (var first = 1; first < places.Length; first++) places[first] = Math.Max(places[first], places[first - 1]);
-        beginnings = SearchValues.Create([.. forms.Select(form => form[0]).Distinct()]);
-    }
+    /// <summary>What it looks for: masks of the same secrets share it.</summary>
+    internal SecretTable Table => table;
 
     /// <summary>How often a form was held against the output: of a bounded number for each byte, however many secrets begin alike.</summary>
     internal long Compared { get; private set; }
@@ -51,7 +31,7 @@ public sealed class SecretMask
     /// <summary>Passes on what is certain by now.</summary>
     public void Append(ReadOnlySpan<byte> bytes, TakeBytes take)
     {
-        if (forms.Length == 0) take(bytes);
+        if (table.Forms.Length == 0) take(bytes);
         else Go(held.Length == 0 ? bytes : [.. held, .. bytes], ended: false, take);
     }
 
@@ -64,7 +44,7 @@ public sealed class SecretMask
         var shown = heldMasked;
         while (at < bytes.Length)
         {
-            var next = bytes[at..].IndexOfAny(beginnings);
+            var next = bytes[at..].IndexOfAny(table.Beginnings);
             at = next < 0 ? bytes.Length : at + next;
             if (next < 0) break;
             if (Match(bytes[at..], ended) is not { } length) break;
@@ -90,6 +70,7 @@ public sealed class SecretMask
     /// <summary>The length of the longest secret that begins here, 0 for none, null when that depends on what comes next.</summary>
     private int? Match(ReadOnlySpan<byte> bytes, bool ended)
     {
+        var (forms, places) = (table.Forms, table.Places);
         // The first form behind the bytes in order. What they begin with stands before it, and what they may be the beginning of is it.
         var (low, high) = (places[bytes[0]], places[bytes[0] + 1]);
         while (low < high)
@@ -108,43 +89,9 @@ public sealed class SecretMask
         while (before >= 0 && forms[before].Length > common)
         {
             Compared++;
-            before = shorter[before];
+            before = table.Shorter[before];
         }
 
         return before < 0 ? 0 : forms[before].Length;
-    }
-
-    private static IEnumerable<string> Forms(string secret)
-    {
-        var lines = secret.ReplaceLineEndings("\n").Split('\n');
-        string[] whole =
-        [
-            .. new[] { secret, secret.ReplaceLineEndings("\n"), secret.ReplaceLineEndings("\r\n") }
-                .Select(text => text.TrimEnd('\r', '\n'))
-                .Distinct(StringComparer.Ordinal),
-        ];
-        foreach (var text in whole.Concat(lines.Select(line => line.Trim())).Where(text => text.Length >= LeastLength))
-        {
-            yield return text;
-            // A secret cannot hold half a surrogate pair: it came as JSON and was checked.
-            var percent = Uri.EscapeDataString(text);
-            var form = percent.Replace("%20", "+", StringComparison.Ordinal);
-            foreach (var encoded in new[] { percent, form })
-            {
-                yield return encoded;
-                yield return LowerHex(encoded);
-            }
-        }
-
-        foreach (var encoded in whole.Where(text => text.Length >= LeastLength).SelectMany(SecretForms.Of)) yield return encoded;
-    }
-
-    private static string LowerHex(string encoded)
-    {
-        var letters = encoded.ToCharArray();
-        for (var at = 0; at + 2 < letters.Length; at++)
-            if (letters[at] == '%')
-                (letters[at + 1], letters[at + 2]) = (char.ToLowerInvariant(letters[at + 1]), char.ToLowerInvariant(letters[at + 2]));
-        return new string(letters);
     }
 }

@@ -256,11 +256,8 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var logId = await host.RunNow("through");
         await host.Running(logId);
         await own.Stop();
-        await Eventually.True(
-            async () => (await host.Http.GetStringAsync("/healthz/live")).Length > 0 && (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal),
-            "the lease is lost",
-            60
-        );
+        await Eventually.True(async () => (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal), "the lease is lost", 60);
+        (await host.Http.GetStringAsync("/healthz/live")).ShouldNotBeEmpty();
         await Eventually.True(() => File.Exists(ticks) && File.ReadAllLines(ticks).Length >= 30, "30 s of the command have passed", 90);
         await own.Start();
         var log = await Eventually.Get(async () => await TryLog(host, logId), row => row.Status() == "success", "the command ended well and is recorded", 60);
@@ -374,17 +371,22 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
     public async Task A_stop_gives_what_runs_its_grace_and_records_how_it_ended()
     {
         var database = await Database();
+        var gate = Path.Combine(folder.FullName, "gate");
+        var cmd = $"while ! test -e {gate}; do sleep 0.05; done; echo done";
         long quick, slow;
         await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "10")))
         {
-            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "quick", cmd = "sleep 1; echo done", cron = CronClient.Never });
+            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "quick", cmd, cron = CronClient.Never });
             await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "slow", cmd = "exec sleep 1000", cron = CronClient.Never });
             quick = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "quick" }))["log_id"]!.GetValue<long>();
             slow = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "slow" }))["log_id"]!.GetValue<long>();
-            await Eventually.Get(async () => (JsonObject?)await Log(host, slow), row => row.Status() == "running", "it runs");
             // What has not begun by now stays queued.
-            await Eventually.Get(async () => (JsonObject?)await Log(host, quick), row => row.Status() != "queued", "it has begun");
-            (await host.Stop()).ShouldBe(0);
+            foreach (var run in (long[])[quick, slow])
+                await Eventually.Get(async () => (JsonObject?)await Log(host, run), row => row.Status() == "running", "it runs");
+            var ended = host.Stop();
+            await Eventually.True(async () => !await Listens(host), "it has heard the signal");
+            await File.WriteAllTextAsync(gate, "");
+            (await ended).ShouldBe(0);
         }
         await using var source = NpgsqlDataSource.Create(database);
         await using var connection = await source.OpenConnectionAsync();
@@ -416,7 +418,7 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var sent = Trickle(stream);
 
         var ended = host.Stop();
-        await Eventually.True(async () => !await Listens(), "it has heard the signal");
+        await Eventually.True(async () => !await Listens(host), "it has heard the signal");
         await Eventually.True(
             async () => await connection.ExecuteScalarAsync<bool>("SELECT min(next_run_at) < clock_timestamp() - interval '3 seconds' FROM cron.job"),
             "due times pass, and the host begins nothing"
@@ -426,20 +428,6 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         await sent;
         (await connection.ExecuteScalarAsync<bool>("SELECT stopped_at IS NOT NULL FROM platform.node WHERE name = 'one'")).ShouldBeTrue("it has signed off");
         (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM cron.attempt WHERE started_at > @drained", new { drained })).ShouldBe(0);
-
-        async Task<bool> Listens()
-        {
-            try
-            {
-                using var another = new TcpClient();
-                await another.ConnectAsync(host.Address.Host, host.Address.Port);
-                return true;
-            }
-            catch (SocketException)
-            {
-                return false;
-            }
-        }
 
         // Faster than what the host takes for a client that does not send at all, and some minutes long.
         static async Task Trickle(NetworkStream stream)
@@ -456,6 +444,20 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
             {
                 // The host has ended the connection.
             }
+        }
+    }
+
+    private static async Task<bool> Listens(HostProcess host)
+    {
+        try
+        {
+            using var client = new TcpClient();
+            await client.ConnectAsync(host.Address.Host, host.Address.Port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 

@@ -32,7 +32,7 @@ public sealed class FailoverTests
         await using var pair = await PostgresPair.StartNew();
         await using var redis = await TestRedis.StartNew();
         var token = TestContext.Current.CancellationToken;
-        var ran = folder.At("ran");
+        var (ran, go) = (folder.At("ran"), folder.At("go"));
         DateTime promoted = default, upTo = default;
         await using var b = await TestHost.Start(
             null!,
@@ -45,12 +45,14 @@ public sealed class FailoverTests
         for (var i = 0; i < Jobs; i++)
             Done(await b.Post("/v1/cron/job/", new { job_id = $"j{i}", cmd = $"echo $CODO_RUN_ID >> {ran}", cron = "* * * * * *" }));
         Done(await b.Post("/v2/task_layout/temp/", new { temp_name = "t" }));
-        var talks = $"i=0; while [ $i -lt {Lines} ]; do i=$((i+1)); echo line $i; sleep 0.2; done; echo $CODO_RUN_ID >> {ran}";
+        // The last lines wait until the standby is the primary, however long that takes.
+        var waits = $"[ $i -lt {Lines - 5} ] || while ! test -e {go}; do sleep 0.1; done";
+        var talks = $"i=0; while [ $i -lt {Lines} ]; do i=$((i+1)); echo line $i; sleep 0.2; {waits}; done; echo $CODO_RUN_ID >> {ran}";
         var works = $"sleep 0.3; echo $CODO_RUN_ID >> {ran}";
         object[] steps = [.. Enumerable.Range(1, Steps).Select(level => OrderHost.Step(level == 1 ? talks : works, level: level))];
         Done(await b.Put("/v2/task_layout/details/", new { temp_id = 1, new_temp_data = steps }));
         var order = new { task_name = "o", temp_id = 1, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready" };
-        // Which node takes a job is chance and may take a while; what the orders do takes eight seconds, in which the primary ends.
+        // Which node takes a job is chance and may take a while; the orders begin after that, and the primary ends in their midst.
         await Eventually.True(() => Holds("SELECT count(DISTINCT node) = 2 FROM cron.attempt"), "both nodes run jobs", seconds: 60);
         for (var i = 0; i < Orders; i++) Done(i % 2 == 0 ? await b.Post("/v2/task/accept/", order) : await a.Send(HttpMethod.Post, "/v2/task/accept/", order));
         await Eventually.True(() => Holds("SELECT count(*) > 8 FROM tasks.scheduler_task_log"), "steps talk", seconds: 60);
@@ -64,6 +66,7 @@ public sealed class FailoverTests
             before = await standby.QuerySingleAsync<DateTime>("SELECT clock_timestamp()");
             await pair.Promote();
             promoted = await standby.QuerySingleAsync<DateTime>("SELECT clock_timestamp()");
+            await File.WriteAllTextAsync(go, "", token);
         }
 
         foreach (var goesOn in (string[])[

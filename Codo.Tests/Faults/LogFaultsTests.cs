@@ -215,19 +215,45 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
     {
         var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
         await using var source = NpgsqlDataSource.Create(database);
-        await Partitions.Ensure(source, "tasks.log_line", PartitionSpan.Day, DateTimeOffset.UtcNow.AddDays(-2), ahead: 0);
+        var day = DateTime.UtcNow.Date.AddDays(-2);
+        await Partitions.Ensure(source, "tasks.log_line", PartitionSpan.Day, day, ahead: 0);
         await using var connection = await source.OpenConnectionAsync();
-        await connection.ExecuteAsync("""
+        await connection.ExecuteAsync(
+            """
             INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
-            SELECT s || '_1_1_h', s, 1, s, 1, n, n % 1000 = 0, 'line ' || n, date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-                - interval '2 days' + n * interval '1 millisecond' FROM generate_series(1, 12) s, generate_series(1, 10000) n
-            """);
+            SELECT s || '_1_1_h', s, 1, s, 1, n, n % 1000 = 0, 'line ' || n, CAST(@day AS timestamptz) + n * interval '1 millisecond'
+            FROM generate_series(1, 12) s, generate_series(1, 10000) n
+            """,
+            new { day }
+        );
         var whole = await Sum();
+        // A line of the last batch is held: the host cannot be done before it is killed.
+        await using var holder = await source.OpenConnectionAsync();
+        await using var holding = await holder.BeginTransactionAsync();
+        (
+            await holder.QueryAsync<int>(
+                $"SELECT 1 FROM tasks.log_line_{day:yyyyMMdd} WHERE sched_id = 12 AND line = 10000 FOR UPDATE",
+                transaction: holding
+            )
+        ).ShouldHaveSingleItem();
         var killed = await StartProcess(database, null);
         await Eventually.True(async () => await Count("tasks.sealed_log") > 0, "it seals");
         await killed.Kill();
         (await Sum()).ShouldBe(whole);
         (await Count("tasks.log_line")).ShouldBeGreaterThan(0, "it was cut short");
+        // A session of it that waits for the line would go on with it, and hold the lock of those that seal meanwhile.
+        int[] own = [connection.ProcessID, holder.ProcessID];
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>(
+                """
+                SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity
+                WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> ALL (@own)
+                """,
+                new { own }
+            ),
+            "its sessions are over"
+        );
+        await holding.RollbackAsync();
         await killed.DisposeAsync();
         await using var again = await StartProcess(database, null);
         await Eventually.True(async () => await Count("tasks.log_line") == 0, "all of it is sealed", 60);
@@ -271,16 +297,23 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
     {
         const int Pieces = 100;
         var next = new Queue<(double Part, Func<Task> Do)>(at);
-        var doing = new List<Task>();
+        var doing = Task.CompletedTask;
         using var timer = new PeriodicTimer(time / Pieces);
         for (var piece = 0; piece < Pieces; piece++)
         {
-            if (next.TryPeek(out var due) && piece >= due.Part * Pieces) doing.Add(next.Dequeue().Do());
+            // One after the other: a start that overtakes its stop is undone by it.
+            if (next.TryPeek(out var due) && piece >= due.Part * Pieces) doing = Then(doing, next.Dequeue().Do);
             await output.PrintLines((piece * (Lines / Pieces)) + 1, Lines / Pieces);
             await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }
 
-        await Task.WhenAll(doing);
+        await doing;
+
+        static async Task Then(Task before, Func<Task> act)
+        {
+            await before;
+            await act();
+        }
     }
 
     /// <summary>Starts the host's binary on the database.</summary>

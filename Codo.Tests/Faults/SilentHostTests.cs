@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Codo.Tests.Modules.Tasks.Hosts;
 using Codo.Tests.Modules.Tasks.Orders;
@@ -68,7 +69,8 @@ public sealed class SilentHostTests(TestPostgres postgres)
             if (isUsed && isPool) least[pool] = Math.Min(count, least.GetValueOrDefault(pool, int.MaxValue));
         });
         listener.Start();
-        for (var looks = 0; looks < 75; looks++)
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < TimeSpan.FromSeconds(1.5))
         {
             listener.RecordObservableInstruments();
             await Task.Delay(20, TestContext.Current.CancellationToken);

@@ -155,7 +155,7 @@ public sealed class ConnectionsTests
     [InlineData("2001:db8::5", "2001:db8::6", false)]
     public async Task A_proxy_has_no_share_of_its_own_whatever_kind_of_address_it_has(string proxy, string address, bool isProxy)
     {
-        using var limit = new ConnectionLimit(most: 100, mostOpen: 110, mostPerAddress: 1, [KnownHosts.Network("Codo:KnownProxies", proxy)]);
+        using var limit = new ConnectionLimit(most: 100, mostOpen: 110, mostPerAddress: 1, [TrustedHosts.Network("Codo:KnownProxies", proxy)]);
         var go = new TaskCompletionSource();
         var guarded = limit.Guard(_ => go.Task);
         var from = new IPEndPoint(IPAddress.Parse(address), 1);

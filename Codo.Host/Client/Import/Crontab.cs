@@ -74,9 +74,11 @@ internal static partial class Crontab
         }
     }
 
-    /// <summary>What the second job of a line with day or weekday is called beside the one of that name; null where the name is no first one.</summary>
-    public static string? OtherHalf(string name) =>
-        First().Match(name) is { Success: true } first ? first.Groups[1].Value + Weekdays + first.Groups[2].Value : null;
+    /// <summary>
+    /// The name of the second job of a crontab line that sets both day and weekday, given the first job's name; null if the name was not made by an import.
+    /// </summary>
+    public static string? SecondJobName(string name) =>
+        FirstJobName().Match(name) is { Success: true } first ? first.Groups[1].Value + Weekdays + first.Groups[2].Value : null;
 
     private static string? Ignored(string name) => name switch
     {
@@ -253,9 +255,9 @@ internal static partial class Crontab
     [GeneratedRegex("""^("[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$""")]
     private static partial Regex Assignment();
 
-    // As ImportName makes it, and Distinct.
+    // The form of names that ImportName and Distinct make.
     [GeneratedRegex("^(.+-[0-9a-f]{8})(-[0-9]+)?$")]
-    private static partial Regex First();
+    private static partial Regex FirstJobName();
 
     /// <summary>The five fields of a line.</summary>
     internal sealed class Times

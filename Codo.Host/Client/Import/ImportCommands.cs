@@ -57,7 +57,7 @@ internal static partial class ImportCommands
                 }
                 // Over all files: a command that stands in two of them is two jobs.
                 Crontab.Distinct(items);
-                return await new ImportPlan(context, server, "cron", items) { Leftover = Crontab.OtherHalf }.Run(
+                return await new ImportPlan(context, server, "cron", items) { SecondJobName = Crontab.SecondJobName }.Run(
                     parsed.GetValue(apply),
                     parsed.GetValue(format)
                 );

@@ -14,8 +14,8 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
 
     private readonly Dictionary<string, JsonObject> there = new(StringComparer.Ordinal);
 
-    /// <summary>The name of a second job that an earlier form of the same line may have made beside that one.</summary>
-    public Func<string, string?> Leftover { get; init; } = _ => null;
+    /// <summary>The name of a second job that an earlier form of the same line may have made, given the first job's name.</summary>
+    public Func<string, string?> SecondJobName { get; init; } = _ => null;
 
     /// <summary>Answers the exit code: 1 where the server refused something.</summary>
     public async Task<int> Run(bool apply, string? format)
@@ -27,7 +27,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
             if (await Find(item.Job!.Text("job_id")) is { } present)
             {
                 there[item.Job!.Text("job_id")] = present;
-                await TellLeftover(item);
+                await WarnOfSecondJob(item);
             }
             try
             {
@@ -65,9 +65,9 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
     }
 
     // The import of a line that has become one job makes nothing of the other one, which goes on firing.
-    private async Task TellLeftover(ImportItem item)
+    private async Task WarnOfSecondJob(ImportItem item)
     {
-        var name = Leftover(item.Job!.Text("job_id"));
+        var name = SecondJobName(item.Job!.Text("job_id"));
         if (name is null || items.Any(other => other.Job.Text("job_id") == name) || await Find(name) is not { } left) return;
         if (left.Text("state") == "running" && left.Texts("tags").Intersect(item.Job.Texts("tags")).Any())
             item.Changes.Add($"{name} of an earlier import fires too: pause or delete it.");

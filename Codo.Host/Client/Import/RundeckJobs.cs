@@ -120,7 +120,7 @@ internal static partial class RundeckJobs
         );
     }
 
-    // A time, or a number, where an option may stand for it.
+    // A duration or a number, in which an option may stand; null if empty or unreadable.
     private static int? Amount(string what, string text, JsonObject options, List<string> changes)
     {
         var value = RundeckOptions.Fill(text, options).Trim();
@@ -139,7 +139,7 @@ internal static partial class RundeckJobs
         foreach (Match part in Parts().Matches(text))
         {
             var unit = part.Groups[2].Value switch { "d" => 86_400, "h" => 3600, "m" => 60, _ => 1 };
-            // No number at all is what is too long for one.
+            // TryParse fails when the number overflows.
             var isNumber = long.TryParse(part.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var count);
             if (isNumber && count <= Longest) seconds += count * unit;
             if (!isNumber || count > Longest || seconds > Longest) throw new FormatException($"{text} is longer than 30 days.");

@@ -123,7 +123,8 @@ internal static partial class XxlJobs
             return script;
         }
 
-        // A parameter may be read in ways that its text does not show; without one only a script that looks at its arguments needs them.
+        // With a parameter, always set the arguments: a script may read them in ways that the pattern does not find. Without one, only a script that reads
+        // arguments needs them.
         if (parameter.Length == 0 && !Arguments().IsMatch(script)) return script;
         changes.Add("Its parameter, the shard 0 and 1 shard are set before the script.");
         return $"set -- '{parameter.Replace("'", "'\\''", StringComparison.Ordinal)}' 0 1\n{script}";

@@ -425,7 +425,10 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         }
         (await Row("/jobs?q=notched", "job-notched")).ShouldContain("class=\"notch\"");
         (await Row("/jobs?q=unmarked", "job-unmarked")).ShouldNotContain("class=\"notch\"");
-        (await host.Page("/", TestTokens.Admin, "en")).Html.ShouldContain("class=\"notch\"");
+        await Eventually.True(
+            async () => (await host.Page("/", TestTokens.Admin, "en")).Html.Contains("class=\"notch\"", StringComparison.Ordinal),
+            "the first page has read the hours anew"
+        );
         foreach (var name in new[] { "notched", "unmarked" }) await host.Delete("/v1/cron/job/", new { job_id = name });
     }
 

@@ -180,7 +180,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         private readonly ServiceProvider services;
         private readonly NpgsqlDataSource source;
 
-        private static readonly Reader[] Readers = [new("alone"), new("together") { ReadsTogether = true }, new("later") { MayWait = true }];
+        private static readonly Reader[] Readers = [new("alone"), new("together") { ReadsTogether = true }, new("later") { IsScheduled = true }];
 
         private Bench(NpgsqlDataSource source)
         {
@@ -274,7 +274,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
 
         public bool ReadsTogether { get; init; }
 
-        public bool MayWait { get; init; }
+        public bool IsScheduled { get; init; }
 
         public Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
         {

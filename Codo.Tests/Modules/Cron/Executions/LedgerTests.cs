@@ -116,8 +116,9 @@ public sealed class LedgerTests(TestPostgres postgres)
             "UPDATE cron.job SET cron = '0 */10 * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', "
                 + "next_run_at = now() - interval '50 minutes' RETURNING 1"
         );
-        await Eventually.True(async () => await Told() == 1, "the skips in a row are told");
-        var times = await Times();
+        await Eventually.True(async () => await Told() >= 1, "the skips in a row are told");
+        // Twice by now where a full hour has passed.
+        var (told, times) = (await Told(), await Times());
         // As if they had been two hours earlier, and the run still hung.
         await host.Ask<int>(
             """
@@ -127,7 +128,7 @@ public sealed class LedgerTests(TestPostgres postgres)
                 WHERE status = 'skipped' RETURNING 1
             """
         );
-        await Eventually.True(async () => await Told() >= 2, "it is told that it goes on");
+        await Eventually.True(async () => await Told() > told, "it is told that it goes on");
         (await Times()).ShouldBeGreaterThan(times);
 
         Task<int> Told() => host.Ask<int>("SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:hung:skipped'");
@@ -358,15 +359,26 @@ public sealed class LedgerTests(TestPostgres postgres)
             """
         );
         await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
-        await Assert.ThrowsAsync<AggregateException>(() => host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None));
-        (
-            await host.Ask<string>(
-                """
-                SELECT string_agg(relname, ' ' ORDER BY relname) || ', ' || (SELECT count(*) FROM cron.run_key) FROM pg_class
-                WHERE relname IN ('cron_log_202001', 'cron_log_202002', 'attempt_202001')
-                """
-            )
-        ).ShouldBe("cron_log_202001, 0");
+        const string LeftSql = """
+            SELECT string_agg(relname, ' ' ORDER BY relname) || ', ' || (SELECT count(*) FROM cron.run_key) FROM pg_class
+            WHERE relname IN ('cron_log_202001', 'cron_log_202002', 'attempt_202001')
+            """;
+        // Whoever reads or writes one of them for a moment keeps it until the next time.
+        await Eventually.True(
+            async () =>
+            {
+                try
+                {
+                    await host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None);
+                    return false;
+                }
+                catch (AggregateException)
+                {
+                    return await host.Ask<string>(LeftSql) == "cron_log_202001, 0";
+                }
+            },
+            "all else is dropped"
+        );
     }
 
     [Fact]

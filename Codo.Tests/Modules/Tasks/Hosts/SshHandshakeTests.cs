@@ -73,12 +73,18 @@ public sealed class SshHandshakeTests(TestSshd sshd) : IClassFixture<TestSshd>
     [InlineData(true)]
     public async Task Servers_that_fall_silent_take_a_place_from_nobody(bool inKeyExchange)
     {
-        await using var silent = new FakeSsh(inKeyExchange ? [.. FakeSsh.Banner, .. FakeSsh.KeyExchangeInit()] : FakeSsh.Banner);
-        var count = 40 * Environment.ProcessorCount;
-        var hanging = Enumerable.Range(0, count).Select(_ => SshConnection.ConnectAsync(sshd.Target(port: silent.Port))).ToList();
-        await Eventually.True(() => silent.Accepted == count, "all hang");
-        await (await SshConnection.ConnectAsync(sshd.Target())).DisposeAsync();
-        hanging.ShouldAllBe(one => !one.IsCompleted);
-        foreach (var one in hanging) (await Should.ThrowAsync<SshFailedException>(() => one)).Kind.ShouldBe(SshFailureKind.Unreachable);
+        for (var tries = 1; ; tries++)
+        {
+            await using var silent = new FakeSsh(inKeyExchange ? [.. FakeSsh.Banner, .. FakeSsh.KeyExchangeInit()] : FakeSsh.Banner);
+            var count = 40 * Environment.ProcessorCount;
+            var hanging = Enumerable.Range(0, count).Select(_ => SshConnection.ConnectAsync(sshd.Target(port: silent.Port))).ToList();
+            await Eventually.True(() => silent.Accepted == count || hanging.Exists(one => one.IsCompleted), "all hang");
+            await (await SshConnection.ConnectAsync(sshd.Target())).DisposeAsync();
+            var isFree = hanging.TrueForAll(one => !one.IsCompleted);
+            foreach (var one in hanging) (await Should.ThrowAsync<SshFailedException>(() => one)).Kind.ShouldBe(SshFailureKind.Unreachable);
+            if (isFree) break;
+            // The machine stood still. Places that are taken make a login wait each time.
+            tries.ShouldBeLessThan(3, "a login waits for servers that are silent");
+        }
     }
 }

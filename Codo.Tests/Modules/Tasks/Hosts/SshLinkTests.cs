@@ -232,7 +232,8 @@ public sealed class SshLinkTests
     public async Task Says_that_nothing_was_sent_when_the_connection_had_died_without_a_word()
     {
         await using var sshd = await NewSshd();
-        await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(2) });
+        // Long enough that it is not found silent before the command is tried.
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(5) });
         var answered = Answered(connection);
         await RemoteRun.ToEnd(connection, "true");
         await answered;

@@ -108,6 +108,19 @@ public sealed class SecretMaskTests
         Encoding.UTF8.GetString([.. shown]).ShouldBe("a line\nand an ");
     }
 
+    [Fact]
+    public void Masks_of_the_same_secrets_share_what_they_look_for_and_nothing_of_what_they_have_read()
+    {
+        var (one, other) = (new SecretMask(["s3cret!", "another"]), new SecretMask(["s3cret!", "another"]));
+        one.Table.ShouldBeSameAs(other.Table);
+        new SecretMask(["s3cret!a", "nother"]).Table.ShouldNotBeSameAs(one.Table);
+        var (first, second) = (new List<byte>(), new List<byte>());
+        one.Append("s3c"u8, bytes => first.AddRange(bytes));
+        other.Append("a word"u8, bytes => second.AddRange(bytes));
+        one.Append("ret!"u8, bytes => first.AddRange(bytes));
+        (Encoding.UTF8.GetString([.. first]), Encoding.UTF8.GetString([.. second])).ShouldBe(("******", "a word"));
+    }
+
     [Theory]
     [InlineData("abcdefghX abcdefX abcdefghijX abcdefg", "******X ******X ******X ******g")]
     [InlineData("abcdefabcdefghij", "******")]

@@ -215,11 +215,12 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task A_stopped_lane_can_be_restarted_while_the_order_goes_on()
     {
-        var file = fixture.NewFile();
-        var template = await host.Template(Step($"test -e {file} || sleep 600", forceHost: Here));
+        var (file, begun) = (fixture.NewFile(), fixture.NewFile());
+        var template = await host.Template(Step($"test -e {file} || {{ echo >> {begun}; sleep 600; }}", forceHost: Here));
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
         await host.Stands(order, "2", "&get_run_host=10.0.0.2");
         await host.Stands(order, "2", "&get_run_host=10.0.0.1");
+        await Eventually.True(() => File.Exists(begun) && File.ReadAllLines(begun).Length == 2, "both have looked for the file");
         (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
         await File.WriteAllTextAsync(file, "");
         await Eventually.True(async () => (await host.Intervene(order, "restart", ip: "10.0.0.1")).Code() == 0, "the killed command is gone, so it may");

@@ -8,8 +8,8 @@ using IPNetwork = System.Net.IPNetwork;
 
 namespace Codo.Host;
 
-/// <summary>Whom the host believes about names and addresses: the names that it answers to, and the proxies whose forwarded headers count.</summary>
-internal static class KnownHosts
+/// <summary>Host names that the host answers to, and proxies whose X-Forwarded-* headers count.</summary>
+internal static class TrustedHosts
 {
     private const string Proxies = "Codo:KnownProxies", Names = "Codo:AllowedHosts";
 
@@ -38,7 +38,7 @@ internal static class KnownHosts
     /// pointed at this host must not be answered as if it were this host's. Addresses, loopback and names without a dot, which nobody outside can point
     /// anywhere, are always answered.
     /// </summary>
-    public static IApplicationBuilder UseKnownHosts(this IApplicationBuilder app)
+    public static IApplicationBuilder UseTrustedHosts(this IApplicationBuilder app)
     {
         var configuration = app.ApplicationServices.GetRequiredService<IConfiguration>();
         var own = Uri.TryCreate(app.ApplicationServices.GetRequiredService<NodeSettings>().PublicUrl, UriKind.Absolute, out var url) ? url.IdnHost : null;
