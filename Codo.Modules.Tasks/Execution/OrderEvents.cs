@@ -41,22 +41,22 @@ internal static class OrderEvents
 
     // A dead letter counts as noted, so that later changes do not repeat its situation; it is published when a person sends it again.
     // Hosts that fail later are reported by the message that still waits (locked, so that the relay reads it after this commit), else by a new one, which waits
-    // 2 s for more: few messages for a thousand failures.
-    // A falling number of failed hosts is noted too, and reported to nobody, so that the next failure counts.
+    // 2 s or a little more for others: few messages for a thousand failures.
+    // A falling number of failed hosts is noted at once and reported to nobody, so that the next failure counts.
     private const string NoteSql = $"""
         WITH waiting AS (
             SELECT message_id FROM platform.outbox WHERE stream = 'order:' || CAST(@ListId AS bigint) AND kind = 'orders.situation' FOR UPDATE SKIP LOCKED
         )
         INSERT INTO platform.outbox (stream, kind, payload, next_try_at)
-        SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation}),
-            clock_timestamp() + CASE WHEN change.is_new THEN interval '0' ELSE interval '2 seconds' END
+        SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation},
+                'grown', NOT change.is_new AND change.hosts > o.told_hosts),
+            clock_timestamp() + CASE WHEN change.is_new OR change.hosts < o.told_hosts THEN interval '0' ELSE interval '2 seconds' END
         FROM tasks.scheduler_task_list o, LATERAL (
             SELECT COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
-                ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation} AS is_new) change
+                ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation} AS is_new,
+                (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted')) AS hosts) change
         WHERE o.list_id = @ListId
-            AND (change.is_new
-                OR {Situation} IN (4, 6) AND o.told_hosts <> (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id
-                    AND l.state IN ('failed', 'interrupted')) AND NOT EXISTS (SELECT FROM waiting))
+            AND (change.is_new OR {Situation} IN (4, 6) AND o.told_hosts <> change.hosts AND NOT EXISTS (SELECT FROM waiting))
         """;
 
     // Its stream is its own, so that it holds up nothing else of the order; its time is the one at which it is due, so that it counts as late only after that.
@@ -96,7 +96,8 @@ internal static class OrderEvents
 
     internal sealed record Reminded(long ListId);
 
-    internal sealed record Changed(long ListId, int Situation);
+    /// <param name="Grown">More hosts had failed than were told, while the situation stayed.</param>
+    internal sealed record Changed(long ListId, int Situation, bool Grown = false);
 
     internal sealed record Brokenness(long ListId, string Zh, string En);
 }

@@ -61,7 +61,7 @@ internal sealed class OrderSituationReader : IOutboxReader
         if (await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { changed.ListId }, transaction) is not { } row) return null;
         await connection.ExecuteAsync(ToldSql, new { changed.ListId, row.Situation, Hosts = row.Hosts.Length }, transaction);
         // What became of it and went back in the meantime is told as it is now: whoever listens may have to count it.
-        return changed.Situation == row.Told && row.Situation == row.Told && row.Hosts.Length <= row.ToldHosts
+        return !changed.Grown && changed.Situation == row.Told && row.Situation == row.Told && row.Hosts.Length <= row.ToldHosts
             ? null
             : await Describe(connection, transaction, row, messages[0].At);
     }

@@ -106,7 +106,7 @@ internal static class UndeleteTemplate
                 );
             await connection.ExecuteAsync(ContentSql, new { TempId = id }, transaction);
             var steps = (await TemplateContent.Read(connection, transaction, id)).Steps;
-            // Undeleting makes the command run again: as Codo's own user only a superuser may do that.
+            // Undeleting makes these steps usable again: as Codo's own user only a superuser may do that.
             foreach (var runAs in steps.Select(step => step.RunAs).Distinct(StringComparer.Ordinal))
                 await rule.MayChange(connection, transaction, access.Caller, runAs);
             if (space != deleted.SpaceId)

@@ -129,7 +129,26 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
             () => host.Ask<bool>("SELECT told_hosts = 1 FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }),
             "one host is left in trouble"
         );
+        // Another one is repaired while the message of the next failure waits: as many are in trouble as were told, and one of them is new.
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(
+            """
+            CREATE FUNCTION platform.wait_long() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                NEW.next_try_at := NEW.next_try_at + interval '90 seconds';
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER wait_long BEFORE INSERT ON platform.outbox FOR EACH ROW WHEN (NEW.payload ->> 'grown' = 'true') EXECUTE FUNCTION platform.wait_long()
+            """
+        );
+        repaired = await host.Ask<string>("SELECT host FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order });
         await File.WriteAllTextAsync(last, "", TestContext.Current.CancellationToken);
+        const string WaitsSql = "SELECT EXISTS (SELECT FROM platform.outbox WHERE payload ->> 'grown' = 'true')";
+        await Eventually.True(() => host.Ask<bool>(WaitsSql), "the third failure is to be told");
+        (await host.Intervene(order, "restart", ip: repaired)).Code().ShouldBe(0);
+        const string RepairedSql = "SELECT EXISTS (SELECT FROM tasks.lane WHERE list_id = @order AND host = @repaired AND state NOT IN ('failed', 'running'))";
+        await Eventually.True(() => host.Ask<bool>(RepairedSql, new { order, repaired }), "another one is repaired");
+        await connection.ExecuteAsync("UPDATE platform.outbox SET next_try_at = clock_timestamp() WHERE payload ->> 'grown' = 'true'");
         await Eventually.True(
             () => host.Ask<bool>("SELECT bool_or(detail_en LIKE '%failed (9)%') FROM alerts.task_monitor WHERE list_id = @order", new { order }),
             "the third failure has come to it"
