@@ -18,7 +18,7 @@ internal sealed class LastDayCache(TimeProvider time)
     /// <param name="key">What the caller sees.</param>
     public async Task<List<ShowStatistics.HourSums>> Get(string key, Func<Task<List<ShowStatistics.HourSums>>> read)
     {
-        if (kept.Count >= MostKept) kept.Clear();
+        if (kept.Count >= MostKept && !kept.ContainsKey(key)) kept.Clear();
         var anew = (Time.GetTimestamp(), new Lazy<Task<List<ShowStatistics.HourSums>>>(read));
         // Whoever asks while they are read waits for that too.
         var one = kept.AddOrUpdate(key, anew, (_, known) => Time.GetElapsedTime(known.At) < Longest ? known : anew);
