@@ -20,7 +20,7 @@ internal sealed class LastDayCache(TimeProvider time)
     {
         if (kept.Count >= MostKept && !kept.ContainsKey(key)) kept.Clear();
         var anew = (Time.GetTimestamp(), new Lazy<Task<List<ShowStatistics.HourSums>>>(read));
-        // Whoever asks while they are read waits for that too.
+        // Whoever asks while the hours are being read waits for the same answer.
         var one = kept.AddOrUpdate(key, anew, (_, known) => Time.GetElapsedTime(known.At) < Longest ? known : anew);
         try
         {
